@@ -1,0 +1,251 @@
+"""The messages: what the detector, the beamline and the pipeline say to each other.
+
+Every message is a frozen struct; ``hexlive.stream.wire`` turns it into bytes and back.
+Arrays are little-endian, C order. Times are Unix seconds.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Version = Literal[1]
+Mode = Literal["xcs", "ct"]
+
+
+class Message(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    eq=False,
+    tag_field="type",
+    forbid_unknown_fields=True,
+):
+    """Common to all messages.
+
+    Attributes
+    ----------
+    series
+        UUID of the acquisition; a new one closes the old.
+    v
+        Version of the format.
+    """
+
+    series: str
+    v: Version = 1
+
+
+class Start(Message, tag="start", kw_only=True):
+    """A series begins; its first frame has number ``first_frame``."""
+
+    rows: Annotated[int, msgspec.Meta(gt=0, le=4096)]
+    columns: Annotated[int, msgspec.Meta(gt=0, le=4096)]
+    frame_rate_hz: Annotated[float, msgspec.Meta(gt=0)]
+    started_s: float
+    first_frame: Count = 0
+    detector: str = "HEXITEC"
+
+
+class Frames(Message, tag="frames", kw_only=True):
+    """Consecutive frames, ``(frames, rows, columns) uint16, ADU``.
+
+    Numbers rise by one from ``first_frame``; a sender that lost a frame starts a new message.
+    """
+
+    first_frame: Count
+    timestamp_s: float
+    frames: NDArray[np.uint16]
+
+    @property
+    def end_frame(self) -> int:
+        """One more than the last frame number."""
+        return self.first_frame + len(self.frames)
+
+    def cut(self, first_frame: int, end_frame: int) -> "Frames":
+        """The part of this batch in the half-open range of frame numbers; shares the array."""
+        begin = first_frame - self.first_frame
+        part = self.frames[begin : end_frame - self.first_frame]
+        return msgspec.structs.replace(self, first_frame=first_frame, frames=part)
+
+
+class Segment(Message, tag="segment", kw_only=True):
+    """From frame ``first_frame`` on, frames belong to a new exposure.
+
+    Attributes
+    ----------
+    number
+        Counts exposures from 1.
+    mode
+        "xcs" (Compton exposure) or "ct".
+    region
+        Height of the sheet beam: 1 cathode, 2 interphase, 3 anode; None outside the cell's scheme.
+    state
+        Number of the electrochemical state.
+    soc
+        State of charge, 0 to 1.
+    height_mm
+        Vertical position of the cell.
+    """
+
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    first_frame: Count
+    mode: Mode = "xcs"
+    region: int | None = None
+    state: int | None = None
+    soc: float | None = None
+    height_mm: float | None = None
+    started_s: float | None = None
+
+
+class ScanStart(Message, tag="scan_start", kw_only=True):
+    """A CT scan begins; projections of ``(rows, columns)`` pixels follow."""
+
+    scan: Annotated[int, msgspec.Meta(ge=1)]
+    rows: Annotated[int, msgspec.Meta(gt=0, le=65536)]
+    columns: Annotated[int, msgspec.Meta(gt=0, le=65536)]
+    n_images: Count
+    pixel_um: float
+    state: int | None = None
+    started_s: float | None = None
+
+
+class Projections(Message, tag="projections", kw_only=True):
+    """Images of a CT scan: ``(images, rows, columns) uint16`` with angle and NXtomo image key.
+
+    ``image_key``: 0 projection, 1 flat, 2 dark, 3 invalid; ``first_image`` counts from 0.
+    """
+
+    scan: Annotated[int, msgspec.Meta(ge=1)]
+    first_image: Count
+    angles_deg: NDArray[np.float64]
+    image_key: NDArray[np.uint8]
+    images: NDArray[np.uint16]
+
+
+class ScanEnd(Message, tag="scan_end", kw_only=True):
+    """A CT scan is over, ``n_images`` images were sent."""
+
+    scan: Annotated[int, msgspec.Meta(ge=1)]
+    n_images: Count
+
+
+class Cycler(Message, tag="cycler", kw_only=True):
+    """One row of the battery cycler, on the clock of the cycler."""
+
+    time_s: float
+    voltage_volt: float
+    current_ampere: float
+    capacity_ah: float
+
+
+class End(Message, tag="end", kw_only=True):
+    """A series is over once all frames up to ``last_frame`` are in; None: no frame was sent."""
+
+    last_frame: Count | None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters of the running pipeline, for the status line.
+
+    Attributes
+    ----------
+    rate_hz
+        Frames per second taken in since the last snapshot.
+    backlog_ms
+        Age of the newest frame when it was counted; None for recordings.
+    frames_expected, frames_received, frames_missing
+        Of the whole series; expected = received + missing.
+    rejected
+        Messages or frames refused, by reason.
+    live_time_s
+        Live time of the present segment, from received frames only.
+    occupancy
+        Mean fraction of pixels hit per frame in the present segment.
+    cluster_fractions
+        Fractions of clusters of one, two, and more pixels.
+    recording
+        What the recorder does: "off", "recording", or the sentence of its failure.
+    """
+
+    rate_hz: float
+    backlog_ms: float | None
+    frames_expected: int
+    frames_received: int
+    frames_missing: int
+    rejected: dict[str, int]
+    live_time_s: float
+    occupancy: float
+    cluster_fractions: tuple[float, float, float]
+    recording: str
+
+
+class TrendRow(msgspec.Struct, frozen=True, kw_only=True):
+    """EMF of one component in one state. NaN where undefined travels as null."""
+
+    state: int
+    soc: float | None
+    component: str
+    emf: float | None
+    emf_sigma: float | None
+    time_s: float | None = None
+
+
+class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Where the latest CT scan stands, and its three orthoslices (attenuation per pixel).
+
+    ``xy`` is ``(y, x)``, ``xz`` and ``yz`` are ``(z, x)`` and ``(z, y)``, float32.
+    """
+
+    scan: int
+    state: int | None
+    status: Literal["collecting", "reconstructing", "done", "failed"]
+    note: str
+    n_images: int
+    n_expected: int
+    pixel_um: float
+    centre_px: float | None = None
+    engine: str | None = None
+    seconds: float | None = None
+    ra_um: float | None = None
+    rq_um: float | None = None
+    xy: NDArray[np.float32] | None = None
+    xz: NDArray[np.float32] | None = None
+    yz: NDArray[np.float32] | None = None
+
+
+class Snapshot(Message, tag="snapshot", kw_only=True):
+    """Everything a monitor shows, at one moment; the newest wins.
+
+    Maps are ``(rows, columns)``, NaN where undefined. ``profile_j`` is the Compton profile over
+    ``pz_au`` (atomic units, pz > 0 means energy above the Compton peak).
+    """
+
+    sequence: int
+    created_s: float
+    status: Literal["running", "stopped", "error"]
+    note: str
+    health: Health
+    segment: Segment | None = None
+    incident_kev: float
+    inner_au: float
+    outer_au: float
+    trend: list[TrendRow]
+    cycler: list[tuple[float, float, float, float]]
+    ct: CtView | None = None
+    energy_edges_kev: NDArray[np.float64]
+    spectrum: NDArray[np.uint64]
+    emf: NDArray[np.float64]
+    emf_sigma: NDArray[np.float64]
+    compton_counts: NDArray[np.float64]
+    hits: NDArray[np.uint64]
+    theta_deg: NDArray[np.float64]
+    pz_au: NDArray[np.float64]
+    profile_j: NDArray[np.float64]
+    profile_sigma: NDArray[np.float64]
+    emf_mean: float | None = None
+    emf_mean_sigma: float | None = None
+
+
+AnyMessage = Start | Frames | Segment | ScanStart | Projections | ScanEnd | Cycler | End | Snapshot
