@@ -210,6 +210,7 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     seconds: float | None = None
     ra_um: float | None = None
     rq_um: float | None = None
+    volume_file: str | None = None
     xy: NDArray[np.float32] | None = None
     xz: NDArray[np.float32] | None = None
     yz: NDArray[np.float32] | None = None

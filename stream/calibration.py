@@ -1,0 +1,188 @@
+"""The calibration of a camera: an HDF5 file, arrays of ``(rows, columns)``."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from hexlive.kernels.backend import EventSettings, PixelMaps
+from hexlive.stream.files import FileError, opened, whole_or_absent
+
+DEAD_NOISE_KEV: Final = 0.08
+HOT_NOISE_KEV: Final = 1.0
+MAPS: Final = (
+    "pedestal_adu",
+    "noise_adu",
+    "gradient_kev_per_adu",
+    "intercept_kev",
+    "threshold_kev",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Per-pixel constants of one camera.
+
+    Attributes
+    ----------
+    pedestal_adu, noise_adu, gradient_kev_per_adu, intercept_kev
+        ``(rows, columns) float32``. Energy is ``(ADU - pedestal) * gradient + intercept``.
+    mask
+        ``(rows, columns) uint8``, 1 = excluded.
+    threshold_kev
+        ``(rows, columns) float32``, or None: the configured value everywhere.
+    sources
+        Names of the files it was made from.
+    """
+
+    pedestal_adu: NDArray[np.float32]
+    noise_adu: NDArray[np.float32]
+    gradient_kev_per_adu: NDArray[np.float32]
+    intercept_kev: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    threshold_kev: NDArray[np.float32] | None = None
+    sources: tuple[str, ...] = ()
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        rows, columns = self.mask.shape
+        return rows, columns
+
+    def pixel_maps(
+        self,
+        events: EventSettings,
+        window_edges_kev: NDArray[np.float32] | None = None,
+        modules: tuple[int, int] = (1, 1),
+    ) -> PixelMaps:
+        """What an event kernel needs of this calibration."""
+        threshold = self.threshold_kev
+        if threshold is None:
+            threshold = np.full(self.shape, events.threshold_kev, np.float32)
+        return PixelMaps(
+            pedestal_adu=self.pedestal_adu,
+            gradient_kev_per_adu=self.gradient_kev_per_adu,
+            intercept_kev=self.intercept_kev,
+            threshold_kev=threshold,
+            masked=self.mask.astype(bool),
+            window_edges_kev=window_edges_kev,
+            modules=modules,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises
+        ------
+        FileError
+            The folder cannot be written to.
+        """
+        with whole_or_absent(path) as part, h5py.File(part, "w") as file:
+            for name in MAPS:
+                if (array := getattr(self, name)) is not None:
+                    file[name] = array
+                    file[name].attrs["units"] = name.split("_", 1)[1].replace("_per_", "/")
+            file["mask"] = self.mask
+            file.attrs["id"] = self.id
+            file.attrs["created"] = datetime.now(UTC).isoformat()
+            file.attrs["source_files"] = list(self.sources)
+            file.attrs["hexlive_version"] = version("hexlive")
+
+
+def load_calibration(path: Path) -> Calibration:
+    """Read a calibration file.
+
+    Raises
+    ------
+    FileError
+        Missing, not HDF5, without gradient or pedestal, or arrays of different shapes.
+    """
+    with opened(path) as file:
+        shape = _required(file, "gradient_kev_per_adu", path).shape
+        maps: dict[str, Any] = {}
+        for name in MAPS:
+            maps[name] = file[name][()].astype(np.float32) if name in file else None
+        for name in ("pedestal_adu", "noise_adu", "intercept_kev"):
+            if maps[name] is None:
+                maps[name] = np.zeros(shape, np.float32)
+        mask = file["mask"][()].astype(np.uint8) if "mask" in file else np.zeros(shape, np.uint8)
+        calibration = Calibration(
+            **maps,
+            mask=mask,
+            sources=tuple(str(name) for name in file.attrs.get("source_files", ())),
+            id=str(file.attrs.get("id", "unknown")),
+        )
+    for name in (*MAPS, "mask"):
+        array = getattr(calibration, name)
+        if array is not None and (array.ndim != 2 or array.shape != shape):
+            raise FileError(f"{path}: {name} is {array.shape}, the gradient is {shape}.")
+    return calibration
+
+
+def _required(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    if name not in file:
+        raise FileError(f"{path} is not a calibration file: it has no dataset {name!r}.")
+    return file[name]
+
+
+def identity_calibration(shape: tuple[int, int], gradient_kev_per_adu: float) -> Calibration:
+    """One gradient for all pixels, no pedestal, no intercept: a stated guess, better than none."""
+    zeros = np.zeros(shape, np.float32)
+    return Calibration(
+        pedestal_adu=zeros,
+        noise_adu=zeros,
+        gradient_kev_per_adu=np.full(shape, gradient_kev_per_adu, np.float32),
+        intercept_kev=zeros,
+        mask=np.zeros(shape, np.uint8),
+    )
+
+
+def calibration_from_dark(
+    frames: NDArray[np.uint16],
+    gradient_kev_per_adu: NDArray[np.float32],
+    intercept_kev: NDArray[np.float32],
+    *,
+    sources: tuple[str, ...] = (),
+) -> Calibration:
+    """Pedestal, noise, dead and hot pixels from dark frames.
+
+    Parameters
+    ----------
+    frames
+        ``(frames, rows, columns) uint16, ADU`` without photons.
+    gradient_kev_per_adu, intercept_kev
+        ``(rows, columns)``; a gradient that is 0 or not finite marks a dead pixel.
+
+    Raises
+    ------
+    FileError
+        Fewer than two frames, or maps of another size.
+    """
+    if len(frames) < 2:
+        raise FileError(f"A dark needs at least 2 frames, there are {len(frames)}.")
+    shape = frames.shape[1:]
+    for name, array in (("gradient", gradient_kev_per_adu), ("intercept", intercept_kev)):
+        if array.shape != shape:
+            raise FileError(f"The {name} map is {array.shape}, the dark frames are {shape}.")
+    pedestal = frames.mean(axis=0, dtype=np.float64)
+    noise = frames.std(axis=0, ddof=1, dtype=np.float64)
+    usable = np.isfinite(gradient_kev_per_adu) & (gradient_kev_per_adu > 0)
+    usable &= np.isfinite(intercept_kev)
+    gradient = np.where(usable, gradient_kev_per_adu, 0.0)
+    noise_kev = noise * gradient
+    bad = ~usable | (noise_kev < DEAD_NOISE_KEV) | (noise_kev > HOT_NOISE_KEV)
+    return Calibration(
+        pedestal_adu=pedestal.astype(np.float32),
+        noise_adu=noise.astype(np.float32),
+        gradient_kev_per_adu=gradient.astype(np.float32),
+        intercept_kev=np.where(usable, intercept_kev, 0.0).astype(np.float32),
+        mask=bad.astype(np.uint8),
+        sources=sources,
+    )

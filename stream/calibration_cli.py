@@ -1,0 +1,133 @@
+"""``hexlive calibrate``: make a calibration file."""
+
+import gzip
+from pathlib import Path
+from typing import Annotated, Final
+
+import h5py
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from hexlive.stream.calibration import Calibration, calibration_from_dark
+from hexlive.stream.console import say
+from hexlive.stream.files import FileError, opened
+
+calibrate = typer.Typer(help="Make a calibration file.", no_args_is_help=True)
+
+DARK_DATASETS: Final = ("dark_frames", "entry/instrument/detector/data", "raw_frames")
+
+GradientOption = Annotated[
+    str, typer.Option("--gradient", help="keV/ADU: .npy, odin text (.gz), or one number.")
+]
+InterceptOption = Annotated[
+    str, typer.Option("--intercept", help="keV: .npy, odin text (.gz), or one number.")
+]
+OutOption = Annotated[Path, typer.Option("--out", help="Calibration file to write.")]
+
+
+@calibrate.command()
+def dark(
+    file: Annotated[Path, typer.Argument(help="HDF5 with frames taken without beam.")],
+    gradient: GradientOption,
+    intercept: InterceptOption = "0",
+    dataset: Annotated[str | None, typer.Option(help="Path of the frames.")] = None,
+    out: OutOption = Path("calibration.h5"),
+) -> None:
+    """Pedestal, noise, dead and hot pixels from frames taken without beam.
+
+    Example: hexlive calibrate dark dark.h5 --gradient g.npy --intercept i.npy --out cal.h5
+    """
+    frames = _dark_frames(file, dataset)
+    shape = (frames.shape[1], frames.shape[2])
+    calibration = calibration_from_dark(
+        frames, _map(gradient, shape), _map(intercept, shape), sources=(file.name,)
+    )
+    calibration.save(out)
+    noise_kev = np.median(calibration.noise_adu * calibration.gradient_kev_per_adu)
+    say(
+        f"{out}: {shape[0]} x {shape[1]} pixels from {len(frames)} frames, "
+        f"median noise {noise_kev:.3f} keV rms, {int(calibration.mask.sum())} pixels masked"
+    )
+
+
+@calibrate.command("import")
+def import_(
+    gradient: GradientOption,
+    rows: Annotated[int, typer.Option(min=1, help="Rows of the camera.")] = 80,
+    columns: Annotated[int, typer.Option(min=1, help="Columns of the camera.")] = 80,
+    intercept: InterceptOption = "0",
+    pedestal: Annotated[str, typer.Option(help="ADU: .npy, odin text (.gz), or one number.")] = "0",
+    threshold: Annotated[
+        str | None, typer.Option(help="keV: .npy or one number; default: the configuration's.")
+    ] = None,
+    out: OutOption = Path("calibration.h5"),
+) -> None:
+    """Calibration from maps made elsewhere; a gradient of 0 marks a dead pixel.
+
+    Example: hexlive calibrate import --gradient gradients.txt --intercept intercepts.txt
+    """
+    shape = (rows, columns)
+    gradient_map = _map(gradient, shape)
+    calibration = Calibration(
+        pedestal_adu=_map(pedestal, shape),
+        noise_adu=np.zeros(shape, np.float32),
+        gradient_kev_per_adu=gradient_map,
+        intercept_kev=_map(intercept, shape),
+        threshold_kev=None if threshold is None else _map(threshold, shape),
+        mask=(~(gradient_map > 0)).astype(np.uint8),
+        sources=tuple(Path(name).name for name in (gradient, intercept)),
+    )
+    calibration.save(out)
+    say(f"{out}: {rows} x {columns} pixels, {int(calibration.mask.sum())} masked")
+
+
+def _dark_frames(path: Path, dataset: str | None) -> NDArray[np.uint16]:
+    with opened(path) as file:
+        name = dataset or next((n for n in DARK_DATASETS if n in file), None)
+        if name is None or not isinstance(file.get(name), h5py.Dataset):
+            wanted = dataset or " or ".join(DARK_DATASETS)
+            raise FileError(f"{path} has no dataset {wanted}; name the frames with --dataset.")
+        data = file[name]
+        if data.ndim != 3 or data.dtype != np.uint16:
+            raise FileError(
+                f"{path}: {name} is {data.shape} {data.dtype}, "
+                "dark frames are (frames, rows, columns) uint16."
+            )
+        frames: NDArray[np.uint16] = data[()]
+    return frames
+
+
+def _map(text: str, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """A per-pixel map from a file or from one number.
+
+    Raises
+    ------
+    FileError
+        Not a number and not a file with exactly rows x columns numbers.
+    """
+    try:
+        return np.full(shape, float(text), np.float32)
+    except ValueError:
+        values = _numbers(Path(text))
+    if values.size != shape[0] * shape[1]:
+        raise FileError(
+            f"{text} holds {values.size} numbers, "
+            f"{shape[0]} x {shape[1]} = {shape[0] * shape[1]} are needed."
+        )
+    return values.reshape(shape).astype(np.float32)
+
+
+def _numbers(path: Path) -> NDArray[np.float64]:
+    if not path.is_file():
+        raise FileError(f"{path} is neither a number nor a file.")
+    try:
+        if path.suffix == ".npy":
+            values = np.load(path, allow_pickle=False)
+        else:
+            opener = gzip.open if path.suffix == ".gz" else open
+            with opener(path, "rt") as text:
+                values = np.array(text.read().split(), np.float64)
+    except (ValueError, OSError) as error:
+        raise FileError(f"{path} does not hold numbers: {error}.") from error
+    return np.asarray(values, np.float64)

@@ -1,0 +1,149 @@
+"""Typed configuration from TOML; tables and keys mirror the dataclasses one to one."""
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import tomli_w
+
+from hexlive.kernels.backend import EventSettings, SpectrumSettings
+from hexlive.reconstruct.components import ComponentSettings
+from hexlive.reconstruct.compton import ComptonSettings
+from hexlive.reconstruct.tomography import TomographySettings
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the sentence says where and why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DetectorSettings:
+    """The camera. ``modules`` is its grid of modules (down, across)."""
+
+    rows: int = 80
+    columns: int = 80
+    pitch_mm: float = 0.25
+    frame_rate_hz: float = 9000.0
+    modules: tuple[int, int] = (1, 1)
+    calibration: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a camera without pixels, or modules that do not tile it.
+
+        Raises
+        ------
+        ValueError
+            A value is out of range; the sentence names it.
+        """
+        if min(self.rows, self.columns) < 1 or min(self.pitch_mm, self.frame_rate_hz) <= 0:
+            raise ValueError(
+                "detector: rows, columns, pitch_mm and frame_rate_hz must be positive."
+            )
+        if min(self.modules) < 1 or self.rows % self.modules[0] or self.columns % self.modules[1]:
+            raise ValueError(
+                f"detector.modules {list(self.modules)} do not tile {self.rows} x {self.columns}."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.rows, self.columns
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamSettings:
+    """Where frames come from and results go.
+
+    Attributes
+    ----------
+    input
+        Address of the data leg. ``@`` in front binds (the default here), ``>`` connects.
+    publish
+        Address of the display leg, bound; None: no monitor can attach.
+    record
+        Recording to write; None: none.
+    result
+        Result file to write.
+    high_water_mark_mb
+        Bound on frames in flight, in MB.
+    on_gap
+        "count": missing frames are counted and shown. "fail": the first one ends the run.
+    idle_timeout_s
+        End the series when nothing arrived for so long; None: wait for ever.
+    publish_rate_hz
+        Snapshots per second on the display leg.
+    """
+
+    input: str = "tcp://127.0.0.1:5555"
+    publish: str | None = "tcp://127.0.0.1:5556"
+    record: str | None = None
+    result: str = "result.nxs"
+    high_water_mark_mb: float = 256.0
+    on_gap: Literal["count", "fail"] = "count"
+    idle_timeout_s: float | None = None
+    publish_rate_hz: float = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Everything that can be set; the defaults are those of Huang et al. (2024)."""
+
+    detector: DetectorSettings = field(default_factory=DetectorSettings)
+    events: EventSettings = field(default_factory=EventSettings)
+    spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
+    compton: ComptonSettings = field(default_factory=ComptonSettings)
+    components: ComponentSettings = field(default_factory=ComponentSettings)
+    tomography: TomographySettings = field(default_factory=TomographySettings)
+    stream: StreamSettings = field(default_factory=StreamSettings)
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a TOML file; None gives the defaults.
+
+    Raises
+    ------
+    ConfigError
+        Not readable, not TOML, an unknown key (with the nearest known one), a bad value.
+    """
+    if path is None:
+        return Config()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    _refuse_unknown_keys(table, Config, str(path))
+    try:
+        return msgspec.convert(table, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def to_toml(config: Config) -> str:
+    """Write the full configuration as TOML, as stored in every result; unset keys are left out."""
+    return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _refuse_unknown_keys(table: dict[str, Any], kind: type, where: str) -> None:
+    known = typing.get_type_hints(kind)
+    for key, value in table.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+            raise ConfigError(f"{where}: unknown key {key!r}.{hint}")
+        if dataclasses.is_dataclass(known[key]):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}: {key!r} must be a table.")
+            _refuse_unknown_keys(value, typing.cast(type, known[key]), f"{where} [{key}]")

@@ -1,0 +1,114 @@
+"""What this machine offers: one line per thing, OK, absent (with what to install), or ERROR."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Literal
+
+import zmq
+
+GB: Final = 1e9
+PROBE_BYTES: Final = 64 << 20
+DATA_RATE_BYTES_S: Final = 9000 * 80 * 80 * 2  # 9 kHz of 80 x 80 uint16
+
+OPTIONAL: Final = {
+    "finufft": "pip install 'hexlive[ct]'  (Fourier reconstruction)",
+    "astra": "pip install 'hexlive[ct]'  (ASTRA reconstruction)",
+    "algotom": "pip install 'hexlive[ct]'  (centre and ring removal)",
+    "xraylib": "pip install 'hexlive[simulate]'  (the simulator)",
+    "pyqtgraph": "pip install 'hexlive[monitor]'  (the monitor window)",
+}
+DISTRIBUTIONS: Final = {"astra": "astra-toolbox"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    verdict: Literal["OK", "absent", "ERROR"]
+    subject: str
+    detail: str
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything in turn; nothing here raises."""
+    checks: list[tuple[str, Callable[[], Finding]]] = [
+        ("kernels", _kernels),
+        ("GPU", _gpu),
+        ("sockets", _sockets),
+        ("disk", _disk),
+    ]
+    for subject, check in checks:
+        try:
+            yield check()
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            yield Finding("ERROR", subject, str(error))
+    for module, remedy in OPTIONAL.items():
+        yield _optional(module, remedy)
+
+
+def _kernels() -> Finding:
+    numba = import_module("numba")
+    return Finding("OK", "kernels", f"numba {numba.__version__}, {os.cpu_count()} cores")
+
+
+def _gpu() -> Finding:
+    if find_spec("cupy") is None:
+        return Finding("absent", "GPU", "pip install 'hexlive[cuda]'  (CuPy); the CPU is used")
+    cupy = import_module("cupy")
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+        name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return Finding("absent", "GPU", f"CuPy is here, but no device: {error}")
+    return Finding("OK", "GPU", f"{name} ({count} in all), CuPy {cupy.__version__}")
+
+
+def _sockets() -> Finding:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with context, context.socket(zmq.PULL) as socket:
+        socket.bind_to_random_port("tcp://127.0.0.1")
+    curve = "CurveZMQ" if zmq.has("curve") else "no CurveZMQ"
+    return Finding("OK", "sockets", f"ZeroMQ {zmq.zmq_version()}, loopback, {curve}")
+
+
+def _disk() -> Finding:
+    """Write speed of the present folder, by 64 MB written and flushed."""
+    free = shutil.disk_usage(Path.cwd()).free
+    block = os.urandom(1 << 20)
+    with tempfile.TemporaryFile(dir=Path.cwd()) as file:
+        began = time.perf_counter()
+        for _ in range(PROBE_BYTES // len(block)):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+        seconds = time.perf_counter() - began
+    speed = PROBE_BYTES / seconds
+    hours = free / DATA_RATE_BYTES_S / 3600
+    return Finding(
+        "OK" if speed > DATA_RATE_BYTES_S else "ERROR",
+        "disk",
+        f"{free / GB:.0f} GB free here ({hours:.1f} h at 9 kHz uncompressed), "
+        f"writes {speed / 1e6:.0f} MB/s (9 kHz is {DATA_RATE_BYTES_S / 1e6:.0f} MB/s)",
+    )
+
+
+def _optional(module: str, remedy: str) -> Finding:
+    if find_spec(module) is None:
+        return Finding("absent", module, remedy)
+    try:
+        found = version(DISTRIBUTIONS.get(module, module))
+    except PackageNotFoundError:
+        found = "version unknown"
+    if module != "astra":
+        return Finding("OK", module, found)
+    # Never call an ASTRA CUDA function without this gate: it kills the process.
+    cuda = "with CUDA" if import_module("astra").use_cuda() else "CPU only"
+    return Finding("OK", module, f"{found}, {cuda}")

@@ -1,0 +1,73 @@
+"""Opening and writing files so that errors are one sentence and results are whole or absent."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import hdf5plugin  # noqa: F401  (registers the bitshuffle/LZ4 filter with HDF5)
+
+
+class FileError(ValueError):
+    """A file that cannot be used; the sentence says which and why."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading.
+
+    Raises
+    ------
+    FileError
+        Missing, unreadable, or not HDF5.
+    """
+    if not path.is_file():
+        raise FileError(f"There is no file {path}.")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise FileError(f"{path} is not a readable HDF5 file.") from error
+    with file:
+        yield file
+
+
+@contextmanager
+def whole_or_absent(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; flush and rename it at the end, or remove it.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written to.
+    """
+    part = part_of(path)
+    try:
+        yield part
+        publish(part, path)
+    except OSError as error:
+        raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """Temporary name of a file being written.
+
+    Raises
+    ------
+    FileError
+        The folder does not exist or is not writable.
+    """
+    if not path.parent.is_dir():
+        raise FileError(f"Cannot write {path}: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK):
+        raise FileError(f"Cannot write {path}: the folder is read-only.")
+    return path.with_name(path.name + ".part")
+
+
+def publish(part: Path, path: Path) -> None:
+    """Flush ``part`` to disk and give it its final name, in one step."""
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,234 @@
+"""Recording a stream to HDF5: every accepted message, in order, so that a replay is the run again.
+
+Frames go to ``/entry/instrument/detector/data``; each CT scan is an NXtomo entry ``/scan_0001``;
+all other messages are kept as their JSON header in ``/entry/messages`` with the number of frames
+recorded before them.
+"""
+
+import queue
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from hexlive.stream.files import FileError, part_of
+from hexlive.stream.model import Frames, Message, Projections, ScanStart, Start
+from hexlive.stream.wire import encode
+
+CHUNK_FRAMES: Final = 64
+FLUSH_S: Final = 0.5
+QUEUE_MB: Final = 256
+MB: Final = 1_000_000
+END: Final = object()
+
+
+class RecordingWriter:
+    """Appends messages to a new recording.
+
+    Raises
+    ------
+    FileError
+        The file exists already (raw data are never overwritten) or cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        part_of(path)
+        try:
+            self._file = h5py.File(path, "x")
+        except OSError as error:
+            why = "it exists already" if path.exists() else error.strerror
+            raise FileError(f"Cannot record to {path}: {why}.") from error
+        self._entry = _group(self._file, "entry", "NXentry")
+        self._detector = _group(_group(self._entry, "instrument", "NXinstrument"), "detector")
+        self._entry.create_dataset("messages", (0,), h5py.string_dtype(), maxshape=(None,))
+        _column(self._entry, "message_position", np.uint64)
+        _column(self._detector, "frame_number", np.uint64)
+        _column(self._detector, "batch_position", np.uint64)
+        _column(self._detector, "batch_timestamp_s", np.float64)
+        self.n_frames = 0
+
+    def append(self, message: Message) -> None:
+        """Write one message.
+
+        Raises
+        ------
+        OSError
+            The disk is full or gone.
+        """
+        match message:
+            case Frames():
+                self._append_frames(message)
+                return
+            case Projections():
+                self._append_projections(message)
+                return
+            case Start(rows=rows, columns=columns):
+                self._make_frame_store(rows, columns)
+            case ScanStart():
+                self._make_scan(message)
+        self._log(bytes(encode(message)[0]))
+
+    def flush(self) -> None:
+        """Hand everything written so far to the operating system."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+    def _make_frame_store(self, rows: int, columns: int) -> None:
+        if "data" in self._detector:
+            if self._detector["data"].shape[1:] != (rows, columns):
+                raise OSError("the frame size changed in the middle of the recording")
+            return
+        self._detector.create_dataset(
+            "data",
+            (0, rows, columns),
+            "<u2",
+            maxshape=(None, rows, columns),
+            chunks=(CHUNK_FRAMES, rows, columns),
+            **hdf5plugin.Bitshuffle(cname="lz4"),
+        ).attrs["units"] = "ADU"
+        self._detector.attrs.update({"NX_class": "NXdetector", "signal": "data"})
+        self._entry.attrs["default"] = "instrument/detector"
+        self._file.attrs["default"] = "entry"
+
+    def _append_frames(self, message: Frames) -> None:
+        numbers = np.arange(message.first_frame, message.end_frame, dtype=np.uint64)
+        _extend(self._detector["data"], message.frames)
+        _extend(self._detector["frame_number"], numbers)
+        _extend(self._detector["batch_position"], [self.n_frames])
+        _extend(self._detector["batch_timestamp_s"], [message.timestamp_s])
+        self.n_frames += len(message.frames)
+
+    def _make_scan(self, message: ScanStart) -> None:
+        scan = _group(self._file, scan_name(message.scan), "NXentry")
+        scan["definition"] = "NXtomo"
+        detector = _group(_group(scan, "instrument", "NXinstrument"), "detector", "NXdetector")
+        frame = (message.rows, message.columns)
+        detector.create_dataset(
+            "data", (0, *frame), "<u2", maxshape=(None, *frame), chunks=(1, *frame),
+            **hdf5plugin.Bitshuffle(cname="lz4"),
+        )  # fmt: skip
+        _column(detector, "image_key", np.uint8)
+        pixel = detector.create_dataset("x_pixel_size", data=message.pixel_um)
+        pixel.attrs["units"] = "um"
+        angles = _column(_group(scan, "sample", "NXsample"), "rotation_angle", np.float64)
+        angles.attrs["units"] = "deg"
+        data = _group(scan, "data", "NXdata")
+        for name in ("data", "image_key"):
+            data[name] = h5py.SoftLink(f"{detector.name}/{name}")
+        data["rotation_angle"] = h5py.SoftLink(angles.name)
+
+    def _append_projections(self, message: Projections) -> None:
+        scan = self._file[scan_name(message.scan)]
+        position = len(scan["instrument/detector/image_key"])
+        _extend(scan["instrument/detector/data"], message.images)
+        _extend(scan["instrument/detector/image_key"], message.image_key)
+        _extend(scan["sample/rotation_angle"], message.angles_deg)
+        header = PROJECTIONS_NOTE.format(
+            series=message.series,
+            scan=message.scan,
+            first=message.first_image,
+            position=position,
+            count=len(message.images),
+        )
+        self._log(header.encode())
+
+    def _log(self, header: bytes) -> None:
+        _extend(self._entry["messages"], [header])
+        _extend(self._entry["message_position"], [self.n_frames])
+
+
+PROJECTIONS_NOTE: Final = (
+    '{{"type":"projections","series":"{series}","scan":{scan},'
+    '"first_image":{first},"position":{position},"count":{count}}}'
+)
+
+
+def scan_name(scan: int) -> str:
+    """Name of a scan's entry in recordings and results."""
+    return f"scan_{scan:04d}"
+
+
+def _group(parent: h5py.Group, name: str, nx_class: str = "NXcollection") -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = nx_class
+    return group
+
+
+def _column(group: h5py.Group, name: str, dtype: Any) -> h5py.Dataset:
+    return group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(1024,))
+
+
+def _extend(dataset: h5py.Dataset, rows: Any) -> None:
+    begin = len(dataset)
+    dataset.resize(begin + len(rows), axis=0)
+    dataset[begin:] = rows
+
+
+class Recorder:
+    """A recording written by its own thread; a full queue makes the data leg wait.
+
+    When writing fails (disk full, folder gone) the run goes on without it: ``status`` says so and
+    ``failed`` is set.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._writer = RecordingWriter(path)
+        self._queue: queue.Queue[Any] = queue.Queue()
+        self._room = threading.BoundedSemaphore(QUEUE_MB)
+        self.status = "recording"
+        self.failed = False
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+        self._thread.start()
+
+    def put(self, message: Message) -> None:
+        """Queue one message; wait while more than 256 MB are queued."""
+        if self.failed:
+            return
+        for _ in range(_megabytes(message)):
+            self._room.acquire()
+        self._queue.put(message)
+
+    def close(self) -> None:
+        """Write what is queued and close the file."""
+        self._queue.put(END)
+        self._thread.join()
+
+    def _work(self) -> None:
+        flushed = time.monotonic()
+        while (message := self._next()) is not END:
+            if message is not None:
+                self._try(lambda message=message: self._writer.append(message))
+                for _ in range(_megabytes(message)):
+                    self._room.release()
+            if time.monotonic() - flushed > FLUSH_S:
+                self._try(self._writer.flush)
+                flushed = time.monotonic()
+        self._try(self._writer.close)
+
+    def _next(self) -> Any:
+        try:
+            return self._queue.get(timeout=FLUSH_S)
+        except queue.Empty:
+            return None
+
+    def _try(self, action: Any) -> None:
+        if self.failed:
+            return
+        try:
+            action()
+        except (OSError, RuntimeError, KeyError) as error:
+            self.failed = True
+            self.status = f"recording stopped: {error}"
+
+
+def _megabytes(message: Message) -> int:
+    arrays = {Frames: "frames", Projections: "images"}
+    name = arrays.get(type(message))
+    return min(QUEUE_MB, 1 + getattr(message, name).nbytes // MB) if name else 1

@@ -1,0 +1,157 @@
+"""Files as sources: native recordings, and plain frame stacks such as odin's ``raw_frames``."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import h5py
+import numpy as np
+
+from hexlive.stream.files import FileError, opened
+from hexlive.stream.model import AnyMessage, End, Frames, Projections, Segment, Start
+from hexlive.stream.recorder import scan_name
+from hexlive.stream.wire import WireError, decode
+
+BATCH_FRAMES: Final = 256
+FRAME_DATASETS: Final = ("raw_frames", "data", "entry/data/data")
+
+
+class FileSource(Protocol):
+    """A source that knows how much there is."""
+
+    live: bool
+    rejected: Counter[str]
+    shape: tuple[int, int]
+    n_frames: int
+
+    def __iter__(self) -> Iterator[AnyMessage | None]: ...
+
+
+def open_file(path: Path, dataset: str | None = None, frame_rate_hz: float = 9000.0) -> FileSource:
+    """Open a recording or a stack of frames, whichever it is.
+
+    Parameters
+    ----------
+    dataset
+        Path of a ``(frames, rows, columns) uint16`` dataset; None: look at the usual places.
+
+    Raises
+    ------
+    FileError
+        Not readable, or no frames in it.
+    """
+    with opened(path) as file:
+        if dataset is None and "entry/messages" in file:
+            return RecordingSource(path)
+        name = dataset or next((n for n in FRAME_DATASETS if n in file), None)
+        if name is None:
+            raise FileError(
+                f"{path} has none of {', '.join(FRAME_DATASETS)}; name the frames with --dataset."
+            )
+        _check_frames(file, name, path)
+    return FrameStackSource(path, name, frame_rate_hz)
+
+
+def _check_frames(file: h5py.File, name: str, path: Path) -> None:
+    if not isinstance(file.get(name), h5py.Dataset):
+        raise FileError(f"{path} has no dataset {name!r}; it has {', '.join(file) or 'nothing'}.")
+    data = file[name]
+    if data.dtype != np.uint16:
+        raise FileError(f"{path}: {name} holds {data.dtype}, frames are uint16 ADU.")
+    if data.ndim != 3 or data.size == 0:
+        raise FileError(f"{path}: {name} is {data.shape}, frames are (frames, rows, columns).")
+
+
+class FrameStackSource:
+    """A dataset of frames without numbers, taken as one complete exposure from frame 0."""
+
+    live = False
+
+    def __init__(self, path: Path, dataset: str, frame_rate_hz: float) -> None:
+        self.rejected: Counter[str] = Counter()
+        self._path, self._dataset, self._rate = path, dataset, frame_rate_hz
+        with opened(path) as file:
+            self.n_frames, *frame = file[dataset].shape
+        self.shape = (frame[0], frame[1])
+
+    def __iter__(self) -> Iterator[AnyMessage]:
+        series = f"{self._path.name}:{self._dataset}"
+        rows, columns = self.shape
+        yield Start(
+            series=series, rows=rows, columns=columns, frame_rate_hz=self._rate, started_s=0.0
+        )
+        yield Segment(series=series, number=1, first_frame=0)
+        with opened(self._path) as file:
+            for begin in range(0, self.n_frames, BATCH_FRAMES):
+                frames = file[self._dataset][begin : begin + BATCH_FRAMES]
+                seconds = begin / self._rate
+                yield Frames(series=series, first_frame=begin, timestamp_s=seconds, frames=frames)
+        yield End(series=series, last_frame=self.n_frames - 1)
+
+
+class RecordingSource:
+    """A native recording: the same messages in the same order as they were accepted live."""
+
+    live = False
+
+    def __init__(self, path: Path) -> None:
+        self.rejected: Counter[str] = Counter()
+        self._path = path
+        with opened(path) as file:
+            if "entry/instrument/detector/data" not in file:
+                raise FileError(f"{path} holds no frames.")
+            self.n_frames, *frame = file["entry/instrument/detector/data"].shape
+        self.shape = (frame[0], frame[1])
+
+    def __iter__(self) -> Iterator[AnyMessage]:
+        with opened(self._path) as file:
+            entry = file["entry"]
+            positions = entry["message_position"][()].tolist()
+            headers = entry["messages"].asstr()[()].tolist()
+            series, at = "", 0
+            for position, header in zip(positions, headers, strict=True):
+                yield from self._frames(entry["instrument/detector"], series, at, position)
+                at = position
+                message = self._message(file, header)
+                series = message.series
+                yield message
+            yield from self._frames(entry["instrument/detector"], series, at, self.n_frames)
+
+    def _message(self, file: h5py.File, header: str) -> AnyMessage:
+        fields = json.loads(header)
+        if fields.get("type") == "projections":
+            return _projections(file, fields)
+        try:
+            return decode([header.encode()])
+        except WireError as error:
+            raise FileError(f"{self._path}: a recorded message is damaged ({error}).") from error
+
+    def _frames(
+        self, detector: h5py.Group, series: str, begin: int, end: int
+    ) -> Iterator[AnyMessage]:
+        starts = detector["batch_position"][()]
+        times = detector["batch_timestamp_s"][()]
+        inside = np.flatnonzero((starts >= begin) & (starts < end))
+        ends = [*starts[inside][1:].tolist(), end]
+        for i, a, b in zip(inside.tolist(), starts[inside].tolist(), ends, strict=True):
+            yield Frames(
+                series=series,
+                first_frame=int(detector["frame_number"][a]),
+                timestamp_s=float(times[i]),
+                frames=detector["data"][a:b],
+            )
+
+
+def _projections(file: h5py.File, fields: dict[str, Any]) -> Projections:
+    scan = file[scan_name(fields["scan"])]
+    part = slice(fields["position"], fields["position"] + fields["count"])
+    return Projections(
+        series=fields["series"],
+        scan=fields["scan"],
+        first_image=fields["first_image"],
+        angles_deg=scan["sample/rotation_angle"][part],
+        image_key=scan["instrument/detector/image_key"][part],
+        images=scan["instrument/detector/data"][part],
+    )

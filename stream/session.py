@@ -1,0 +1,148 @@
+"""Putting a run together: reducers, recorder, result file, publisher around one source."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from hexlive.stream.calibration import Calibration
+from hexlive.stream.config import Config, ConfigError, to_toml
+from hexlive.stream.ct import TomographyReducer
+from hexlive.stream.ledger import Ledger
+from hexlive.stream.pipeline import Report, Sink, Source, run
+from hexlive.stream.publisher import Publisher
+from hexlive.stream.recorder import Recorder
+from hexlive.stream.reducers import ComptonReducer, CyclerReducer
+from hexlive.stream.sinks import ResultFile
+
+BackendName = Literal["auto", "cuda", "cpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Where the products of a run go; None: not made."""
+
+    result: Path
+    recording: Path | None = None
+    publish: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    report
+        The last report.
+    recording
+        What became of the recording: "off", "recording", or the sentence of its failure.
+    """
+
+    report: Report
+    recording: str
+
+    @property
+    def complete(self) -> bool:
+        """Everything accepted is on disk."""
+        return not self.recording.startswith("recording stopped")
+
+
+def run_session(
+    source: Source,
+    config: Config,
+    calibration: Calibration,
+    outputs: Outputs,
+    *,
+    backend: BackendName = "auto",
+    should_stop: Callable[[], bool] = lambda: False,
+    progress: Sink[Report] | None = None,
+) -> Outcome:
+    """Process one source to a result file, and whatever else was asked for.
+
+    Raises
+    ------
+    ValueError, OSError
+        Anything that cannot be used or written; nothing is left half written.
+    """
+    with ExitStack() as stack:
+        compton = ComptonReducer(config, calibration, backend)
+        tomography = TomographyReducer(config.tomography, outputs.result.resolve().parent)
+        stack.callback(tomography.close)
+        recorder = Recorder(outputs.recording) if outputs.recording else None
+        if recorder is not None:
+            stack.callback(recorder.close)
+
+        def recording() -> str:
+            return recorder.status if recorder else "off"
+
+        sinks: list[Sink[Report]] = [progress] if progress else []
+        if outputs.publish:
+            publisher = Publisher(outputs.publish, config, recording)
+            stack.callback(publisher.close)
+            sinks.append(publisher)
+        process = {"config": to_toml(config), "calibration_id": calibration.id}
+        process["backend"] = compton.backend.name
+        with result_file(outputs.result, config, process) as result:
+            report = run(
+                source,
+                Ledger(config.detector.shape, config.detector.frame_rate_hz),
+                [compton, tomography, CyclerReducer()],
+                [recorder] if recorder else [],
+                [*sinks, result],
+                report_interval_s=1 / config.stream.publish_rate_hz if sinks else float("inf"),
+                idle_timeout_s=config.stream.idle_timeout_s,
+                fail_on_gap=config.stream.on_gap == "fail",
+                should_stop=should_stop,
+            )
+        if recorder is not None:
+            recorder.close()
+    return Outcome(report=report, recording=recording())
+
+
+@contextmanager
+def result_file(path: Path, config: Config, process: dict[str, str]) -> Iterator[ResultFile]:
+    """A result file that is complete at the end, or absent after an error."""
+    result = ResultFile(path, config.spectrum.edges_kev, process)
+    try:
+        yield result
+    except BaseException:
+        result.discard()
+        raise
+    result.close()
+
+
+def fit_detector(config: Config, shape: tuple[int, int], *, explicit: bool) -> Config:
+    """Take the frame size from a file, unless the configuration states another one.
+
+    Raises
+    ------
+    ConfigError
+        A configuration was given and is of another size.
+    """
+    detector = config.detector
+    if detector.shape == shape:
+        return config
+    if explicit:
+        raise ConfigError(
+            f"The frames are {shape[0]} x {shape[1]}, but the configuration has [detector] "
+            f"rows = {detector.rows}, columns = {detector.columns}."
+        )
+    return replace(config, detector=replace(detector, rows=shape[0], columns=shape[1]))
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Turn SIGINT and SIGTERM into a polite request to stop, for the time of the block."""
+    asked = threading.Event()
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in kept:
+        signal.signal(number, lambda *_: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)

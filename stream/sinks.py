@@ -1,0 +1,250 @@
+"""Where reports go: the result file (NeXus/HDF5), whole or absent."""
+
+import platform
+import shlex
+import socket
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from hexlive.stream.files import FileError, part_of, publish
+from hexlive.stream.model import CtView
+from hexlive.stream.pipeline import Report
+from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
+
+TREND_COLUMNS: Final = ("emf", "emf_sigma")
+UNITS: Final = {
+    "energy_edges_kev": "keV",
+    "peak_kev": "keV",
+    "theta_deg": "deg",
+    "profile/pz_au": "a.u.",
+}
+
+
+class ResultFile:
+    """The result of a run: written beside its final name, renamed when complete.
+
+    Parameters
+    ----------
+    path
+        Final name; an older result of this name is replaced only at the end.
+    process
+        What to store in ``/entry/process``: name to text.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written to.
+    """
+
+    def __init__(self, path: Path, energy_edges_kev: Any, process: dict[str, str]) -> None:
+        self.path, self._part = path, part_of(path)
+        self._edges = energy_edges_kev
+        try:
+            self._file = h5py.File(self._part, "w")
+        except OSError as error:
+            raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+        self._entry = _group(self._file, "entry", "NXentry")
+        self._file.attrs["default"] = "entry"
+        _write_process(self._entry, process)
+        self._n_segments = 0
+        self._last: Report | None = None
+
+    def put(self, report: Report) -> None:
+        """Write an exposure that is over; keep the last report for what comes at the end."""
+        self._last = report
+        result = report.find(ComptonResult)
+        if report.final and result is not None and result.segment is not None:
+            self._n_segments += 1
+            name = f"segment_{self._n_segments:04d}"
+            _write_segment(_group(self._entry, name), report, result, self._edges)
+            self._entry.attrs["default"] = name
+
+    def close(self) -> None:
+        """Write components, trend, CT and cycler, then give the file its name."""
+        if self._last is not None:
+            self._write_whole_run(self._last)
+        self._file.close()
+        publish(self._part, self.path)
+
+    def discard(self) -> None:
+        """Give up: leave nothing behind."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def _write_whole_run(self, report: Report) -> None:
+        expected, received = report.totals
+        self._entry.attrs.update({"frames_expected": expected, "frames_received": received})
+        rejected = _group(self._entry, "rejected")
+        rejected.attrs.update(dict(report.rejected))
+        if (compton := report.find(ComptonResult)) is not None:
+            _write_components(_group(self._entry, "components"), compton, self._edges)
+            _write_trend(_group(self._entry, "trend", "NXdata"), compton, report.find(CtResult))
+        if (ct := report.find(CtResult)) is not None and ct.scans:
+            parent = _group(self._entry, "ct")
+            for scan in ct.scans:
+                _write_scan(_group(parent, f"scan_{scan.scan:04d}"), scan)
+        if (cycler := report.find(CyclerResult)) is not None and cycler.rows:
+            _write_cycler(_group(self._entry, "cycler", "NXdata"), cycler)
+
+
+def _write_process(entry: h5py.Group, process: dict[str, str]) -> None:
+    group = _group(entry, "process", "NXprocess")
+    group["program"] = "hexlive"
+    group["version"] = version("hexlive")
+    group["date"] = datetime.now(UTC).isoformat()
+    group["host"] = socket.gethostname()
+    group["python"] = platform.python_version()
+    group["command"] = shlex.join(sys.argv)
+    for name, text in process.items():
+        group[name] = text
+
+
+def _write_segment(group: h5py.Group, report: Report, result: ComptonResult, edges: Any) -> None:
+    segment, tally, counts = result.segment, report.tally, result.counts
+    assert segment is not None
+    for name in ("number", "mode", "region", "state", "soc", "height_mm", "started_s"):
+        if (value := getattr(segment, name)) is not None:
+            group.attrs[name] = value
+    group.attrs.update(
+        {
+            "started": _iso(segment.started_s),
+            "ended": datetime.now(UTC).isoformat(),
+            "frames_expected": tally.expected,
+            "frames_received": tally.received,
+            "frames_lost": tally.lost,
+            "live_time_s": result.live_time_s,
+            "booked_hits": counts.booked_hits,
+            "under_hits": counts.under_hits,
+            "over_hits": counts.over_hits,
+            "default": "emf_map",
+        }
+    )
+    group.attrs.update({f"dropped_{why}": n for why, n in counts.dropped_hits.items()})
+    arrays: dict[str, Any] = {
+        "counts": counts.spectra,
+        "energy_edges_kev": edges,
+        "under": counts.under,
+        "over": counts.over,
+        "hits": counts.hits,
+        "cluster_sizes": counts.cluster_sizes,
+        "theta_deg": result.theta_deg,
+        "peak_kev": result.peak_kev,
+        "compton_counts": result.compton_counts,
+        "emf": result.emf.emf,
+        "emf_sigma": result.emf.sigma,
+        "emf_low": result.emf.low,
+        "emf_high": result.emf.high,
+        "profile/pz_au": result.profile.pz_au,
+        "profile/j": result.profile.j,
+        "profile/j_sigma": result.profile.j_sigma,
+        "missing_frames": tally.missing,
+    }
+    if counts.single_spectra is not None:
+        arrays["counts_single"] = counts.single_spectra
+    _write_arrays(group, arrays)
+    _mark_plot(group["profile"], "j", ["pz_au"])
+    emf_map = _group(group, "emf_map", "NXdata")
+    emf_map["emf"] = h5py.SoftLink(group["emf"].name)
+    emf_map["emf_errors"] = h5py.SoftLink(group["emf_sigma"].name)
+    _mark_plot(emf_map, "emf", [])
+
+
+def _write_components(group: h5py.Group, result: ComptonResult, edges: Any) -> None:
+    for state, parts in sorted(result.components.items()):
+        for name, part in parts.items():
+            one = group.require_group(name).create_group(f"state_{state}")
+            one.attrs["NX_class"] = "NXcollection"
+            _write_arrays(
+                one,
+                {
+                    "spectrum": part.spectrum,
+                    "spectrum_sigma": np.sqrt(part.spectrum_variance),
+                    "energy_edges_kev": edges,
+                    "profile/pz_au": part.profile.pz_au,
+                    "profile/j": part.profile.j,
+                    "profile/j_sigma": part.profile.j_sigma,
+                    "emf": part.windows.emf,
+                    "emf_sigma": part.windows.sigma,
+                },
+            )
+            _mark_plot(one["profile"], "j", ["pz_au"])
+
+
+def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) -> None:
+    """One row per state and component; Ra and Rq of that state's CT scan where there is one."""
+    scans = {scan.state: scan for scan in (ct.scans if ct else ()) if scan.status == "done"}
+    rows = [
+        (state, name, part.windows)
+        for state, parts in sorted(result.components.items())
+        for name, part in parts.items()
+    ]
+    if not rows:
+        return
+    states = [state for state, _, _ in rows]
+    columns: dict[str, Any] = {
+        "state": np.array(states),
+        "soc": np.array([_or_nan(result.states.get(state)) for state in states]),
+        "emf": np.array([float(windows.emf) for _, _, windows in rows]),
+        "emf_sigma": np.array([float(windows.sigma) for _, _, windows in rows]),
+        "ra_um": np.array([_or_nan(getattr(scans.get(s), "ra_um", None)) for s in states]),
+        "rq_um": np.array([_or_nan(getattr(scans.get(s), "rq_um", None)) for s in states]),
+    }
+    _write_arrays(group, columns)
+    group.create_dataset("component", data=[name for _, name, _ in rows], dtype=h5py.string_dtype())
+    _mark_plot(group, "emf", ["state"])
+
+
+def _write_scan(group: h5py.Group, scan: CtView) -> None:
+    for name in ("scan", "state", "status", "note", "n_images", "n_expected", "pixel_um"):
+        if (value := getattr(scan, name)) is not None:
+            group.attrs[name] = value
+    for name in ("centre_px", "engine", "seconds", "ra_um", "rq_um", "volume_file"):
+        if (value := getattr(scan, name)) is not None:
+            group[name] = value
+    arrays = {name: getattr(scan, name) for name in ("xy", "xz", "yz")}
+    slices = _group(group, "orthoslices", "NXdata")
+    _write_arrays(slices, {name: array for name, array in arrays.items() if array is not None})
+    if scan.xy is not None:
+        _mark_plot(slices, "xy", [])
+
+
+def _write_cycler(group: h5py.Group, cycler: CyclerResult) -> None:
+    table = np.array(cycler.rows)
+    for column, name in enumerate(("time_s", "voltage_volt", "current_ampere", "capacity_ah")):
+        group[name] = table[:, column]
+    _mark_plot(group, "voltage_volt", ["time_s"])
+
+
+def _group(parent: h5py.Group, name: str, nx_class: str = "NXcollection") -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = nx_class
+    return group
+
+
+def _write_arrays(group: h5py.Group, arrays: dict[str, Any]) -> None:
+    for name, array in arrays.items():
+        packing = hdf5plugin.Bitshuffle(cname="lz4") if np.size(array) > 1024 else {}
+        dataset = group.create_dataset(name, data=array, **packing)
+        if name in UNITS:
+            dataset.attrs["units"] = UNITS[name]
+
+
+def _mark_plot(group: h5py.Group, signal: str, axes: list[str]) -> None:
+    group.attrs.update({"NX_class": "NXdata", "signal": signal})
+    if axes:
+        group.attrs["axes"] = axes
+
+
+def _iso(time_s: float | None) -> str:
+    return "" if time_s is None else datetime.fromtimestamp(time_s, UTC).isoformat()
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,124 @@
+"""The path of a frame: what is accepted reaches every reducer and recorder, in order, once."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from hexlive.stream.ledger import Ledger
+from hexlive.stream.model import AnyMessage, End, Frames, Message, Segment, Start
+from hexlive.stream.pipeline import GapError, Report, run
+
+SERIES = "s"
+
+
+class ListSource:
+    """A source of given messages, then silence."""
+
+    live = False
+
+    def __init__(self, messages: list[AnyMessage]) -> None:
+        self.rejected: Counter[str] = Counter()
+        self._messages = messages
+
+    def __iter__(self) -> Iterator[AnyMessage | None]:
+        yield from self._messages
+        while True:
+            yield None
+
+
+class SumReducer:
+    """Adds up all pixels of the present segment."""
+
+    busy = False
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, message: Message) -> None:
+        if isinstance(message, Segment):
+            self.clear()
+        if isinstance(message, Frames):
+            self.total += int(message.frames.sum())
+
+    def snapshot(self) -> int:
+        return self.total
+
+    def clear(self) -> None:
+        self.total = 0
+
+
+class Collector:
+    """A sink that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.items: list[object] = []
+
+    def put(self, item: object) -> None:
+        self.items.append(item)
+
+    def close(self) -> None:
+        pass
+
+
+def ones(first: int, count: int) -> Frames:
+    frames = np.ones((count, 2, 2), np.uint16)
+    return Frames(series=SERIES, first_frame=first, timestamp_s=0.0, frames=frames)
+
+
+BEGIN = Start(series=SERIES, rows=2, columns=2, frame_rate_hz=100.0, started_s=0.0)
+FIRST = Segment(series=SERIES, number=1, first_frame=0)
+SECOND = Segment(series=SERIES, number=2, first_frame=10)
+
+
+def run_messages(
+    messages: list[AnyMessage], **options: object
+) -> tuple[list[Report], list[object], Report]:
+    reports, recorded = Collector(), Collector()
+    last = run(
+        ListSource(messages), Ledger((2, 2), 100.0), [SumReducer()], [recorded], [reports],
+        end_timeout_s=0.0, **options,
+    )  # fmt: skip
+    return reports.items, recorded.items, last
+
+
+def test_every_exposure_is_reported_final_once_with_its_own_counts() -> None:
+    messages = [BEGIN, FIRST, ones(0, 10), SECOND, ones(10, 5), End(series=SERIES, last_frame=14)]
+    reports, recorded, last = run_messages(messages)
+    finals = [report for report in reports if report.final]
+    assert [report.find(int) for report in finals] == [40, 20]
+    assert [report.tally.received for report in finals] == [10, 5]
+    assert last.stopped
+    assert last.totals == (15, 15)
+    assert len(recorded) == len(messages)
+
+
+def test_what_the_ledger_refuses_is_neither_counted_nor_recorded() -> None:
+    messages = [BEGIN, FIRST, ones(0, 4), ones(0, 4), ones(2, 4), End(series=SERIES, last_frame=5)]
+    reports, recorded, last = run_messages(messages)
+    assert [report.find(int) for report in reports if report.final] == [6 * 4]
+    assert sum(len(item.frames) for item in recorded if isinstance(item, Frames)) == 6
+    assert last.rejected["duplicate"] == 6
+
+
+def test_missing_frames_at_the_end_are_waited_for_and_then_counted() -> None:
+    messages = [BEGIN, FIRST, ones(0, 4), End(series=SERIES, last_frame=9)]
+    _, _, last = run_messages(messages)
+    assert last.totals == (10, 4)
+    assert last.tally.missing.tolist() == [[4, 10]]
+
+
+def test_a_gap_ends_the_run_when_the_configuration_says_so() -> None:
+    with pytest.raises(GapError):
+        run_messages([BEGIN, FIRST, ones(0, 4), ones(6, 4)], fail_on_gap=True)
+
+
+def test_silence_ends_the_run_after_the_idle_timeout() -> None:
+    _, _, last = run_messages([BEGIN, FIRST, ones(0, 4)], idle_timeout_s=0.0)
+    assert last.totals == (4, 4)
+
+
+def test_a_request_to_stop_ends_the_run() -> None:
+    _, _, last = run_messages([BEGIN, FIRST, ones(0, 4), ones(4, 4)], should_stop=lambda: True)
+    assert last.stopped
