@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts
 from hexlive.reconstruct.components import Component, ComponentName
-from hexlive.reconstruct.emf import EmfResult, Profile
+from hexlive.reconstruct.emf import EmfResult
+from hexlive.reconstruct.profile import Profile
 from hexlive.stream.model import CtView, Segment
 
 

@@ -1,0 +1,201 @@
+"""Region sums to components: anode, electrolyte and cathode, with propagated uncertainties.
+
+The sheet beam is taller than the layers: region 3 is anode alone, region 2 electrolyte and anode,
+region 1 all three. With I1, I2, I3 per exposure and f the lithium fractions (Huang et al. 2024):
+A = I3, S = I2 - f2 I3, C = I1 - f1 I3 - S, each per volume. The algebra acts on whatever is linear
+in the counts: spectra, profiles, L and H; never on EMF.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import reduce
+from math import pi
+from operator import add
+from typing import Any, Final, Literal
+
+from numpy.typing import NDArray
+
+from hexlive.reconstruct.compton import FloatArray
+from hexlive.reconstruct.emf import EmfResult
+from hexlive.reconstruct.profile import Profile
+
+ComponentName = Literal["anode", "electrolyte", "cathode"]
+Normalisation = Literal["live_time", "monitor"]
+
+# Huang et al. 2024; the paper prints the diameters in cm.
+ANODE_DIAMETER_MM: Final = 16.0
+ELECTROLYTE_DIAMETER_MM: Final = 18.0
+CATHODE_DIAMETER_MM: Final = 14.0
+ELECTROLYTE_THICKNESS_MM: Final = 0.030
+CATHODE_THICKNESS_MM: Final = 0.065
+
+# Not in the paper; between the heights of which the other layers leave the lithium fractions:
+# 0.030 / (1 - 0.89) = 0.273 mm and 0.095 / (1 - 0.64) = 0.264 mm.
+SHEET_HEIGHT_MM: Final = 0.268
+
+
+def disk_mm3(diameter_mm: float, height_mm: float) -> float:
+    """Volume of a layer of the coin cell."""
+    return pi * diameter_mm**2 / 4 * height_mm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComponentVolumes:
+    """Volume of each component in the beam, mm3; the anode fills the height of the sheet beam."""
+
+    anode_mm3: float = disk_mm3(ANODE_DIAMETER_MM, SHEET_HEIGHT_MM)
+    electrolyte_mm3: float = disk_mm3(ELECTROLYTE_DIAMETER_MM, ELECTROLYTE_THICKNESS_MM)
+    cathode_mm3: float = disk_mm3(CATHODE_DIAMETER_MM, CATHODE_THICKNESS_MM)
+
+    def __post_init__(self) -> None:
+        """Refuse a component without a volume.
+
+        Raises
+        ------
+        ValueError
+            A volume is not positive; the sentence names it.
+        """
+        for each_field in fields(self):
+            volume = getattr(self, each_field.name)
+            if not volume > 0:
+                raise ValueError(
+                    f"components.volumes.{each_field.name} must be positive, not {volume}."
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComponentSettings:
+    """How regions mix components; the ``[components]`` table of the configuration.
+
+    Attributes
+    ----------
+    li_in_region_1, li_in_region_2
+        Anode seen in regions 1 and 2, as a fraction of that in region 3.
+    """
+
+    li_in_region_1: float = 0.64
+    li_in_region_2: float = 0.89
+    volumes: ComponentVolumes = field(default_factory=ComponentVolumes)
+
+    def __post_init__(self) -> None:
+        """Refuse fractions that are none.
+
+        Raises
+        ------
+        ValueError
+            A fraction is not between 0 and 1; the sentence names it.
+        """
+        for name in ("li_in_region_1", "li_in_region_2"):
+            if not 0 <= getattr(self, name) <= 1:
+                value = getattr(self, name)
+                raise ValueError(f"components.{name} must lie between 0 and 1, not {value}.")
+
+    @property
+    def mixing(self) -> dict[ComponentName, dict[int, float]]:
+        """Factor of each region in each component; region 3 enters the cathode twice."""
+        f1, f2 = self.li_in_region_1, self.li_in_region_2
+        return {
+            "anode": {3: 1.0},
+            "electrolyte": {2: 1.0, 3: -f2},
+            "cathode": {1: 1.0, 2: -1.0, 3: f2 - f1},
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RegionSums:
+    """One region in one state of charge, summed over the same valid pixels as its partners.
+
+    Attributes
+    ----------
+    spectrum
+        ``(bins,)``, counts.
+    profile, windows
+        Sum profile, and pooled L and H.
+    exposure_s
+        Live time; times the relative incident flux where ``normalised_by`` is "monitor".
+    """
+
+    spectrum: NDArray[Any]
+    profile: Profile
+    windows: EmfResult
+    exposure_s: float
+    normalised_by: Normalisation = "live_time"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Component:
+    """One component by itself, per second of exposure and mm3.
+
+    Attributes
+    ----------
+    spectrum, spectrum_variance
+        ``(bins,) float64``, counts/(s mm3).
+    profile, windows
+        As in `RegionSums`; ``windows.emf`` and ``windows.sigma`` are NaN where undefined.
+    normalised_by
+        What the exposures were: live time, or live time and beam monitor.
+    """
+
+    spectrum: FloatArray
+    spectrum_variance: FloatArray
+    profile: Profile
+    windows: EmfResult
+    normalised_by: Normalisation
+
+
+def components(
+    regions: Mapping[int, RegionSums], settings: ComponentSettings
+) -> dict[ComponentName, Component]:
+    """Separate the components.
+
+    Parameters
+    ----------
+    regions
+        Regions 1, 2, 3 of one state, or those measured so far.
+
+    Returns
+    -------
+    dict
+        Of "anode", "electrolyte" and "cathode" those whose regions are all there.
+
+    Raises
+    ------
+    ValueError
+        A region has no positive exposure, or they were normalised in different ways.
+    """
+    _check_exposures(regions)
+    return {
+        name: _mixed(regions, factors, getattr(settings.volumes, f"{name}_mm3"))
+        for name, factors in settings.mixing.items()
+        if factors.keys() <= regions.keys()
+    }
+
+
+def _check_exposures(regions: Mapping[int, RegionSums]) -> None:
+    for number, region in regions.items():
+        if not region.exposure_s > 0:
+            raise ValueError(
+                f"Region {number} has an exposure of {region.exposure_s} s; exposures are only "
+                "subtracted per live time, so give a positive one."
+            )
+    if len({region.normalised_by for region in regions.values()}) > 1:
+        raise ValueError(
+            "The regions are normalised in different ways; use live_time or monitor for all."
+        )
+
+
+def _mixed(
+    regions: Mapping[int, RegionSums], factors: Mapping[int, float], volume_mm3: float
+) -> Component:
+    """Linear combination of regions; exposures are independent, so their variances add."""
+    parts = [
+        (regions[number], factor / (regions[number].exposure_s * volume_mm3))
+        for number, factor in factors.items()
+    ]
+    return Component(
+        spectrum=reduce(add, (region.spectrum * scale for region, scale in parts)),
+        spectrum_variance=reduce(add, (region.spectrum * scale**2 for region, scale in parts)),
+        profile=reduce(add, (region.profile.scaled(scale) for region, scale in parts)),
+        windows=reduce(add, (region.windows.scaled(scale) for region, scale in parts)),
+        normalised_by=parts[0][0].normalised_by,
+    )

@@ -1,0 +1,250 @@
+"""Counts to electron momentum factor, EMF = L/H (Eqs. 3-5 of Huang et al. 2024), with sigma.
+
+L and H are linear in the counts: their weights are computed once per geometry and applied to each
+new set of counts, and products of the same weights give the variances and the covariance.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from hexlive.reconstruct.compton import ComptonSettings, FloatArray, pz_au, scattered_kev
+from hexlive.reconstruct.profile import BinChoice, choose_bins, j_per_count
+
+# The influence of a knot on a cubic spline falls by 0.27 per bin; 0.27^12 is below 1e-6.
+SPLINE_MARGIN_BINS: Final = 12
+
+# When L + H is closer to zero than this many of its own sigmas, the ratio says nothing. For plain
+# Poisson counts that is fewer than four counts.
+LEAST_SIGNIFICANCE: Final = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class EmfResult:
+    """L and H with their covariance; EMF and its uncertainty follow from them.
+
+    Add L and H, never average EMF: the mean of ratios is 2.1 % high at 100 counts each.
+
+    Attributes
+    ----------
+    low, high
+        float64 of any one shape: L, the integral of J over |pz| < inner, and H, that over
+        inner < |pz| < outer, in relative units.
+    var_low, var_high, cov
+        Variances and covariance of L and H, of the same shape.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    var_low: FloatArray
+    var_high: FloatArray
+    cov: FloatArray
+
+    @property
+    def defined(self) -> NDArray[np.bool_]:
+        """Where L and H are positive and their sum stands out of its noise."""
+        total = self.low + self.high
+        variance = self.var_low + self.var_high + 2 * self.cov
+        return (self.low > 0) & (self.high > 0) & (total**2 >= LEAST_SIGNIFICANCE**2 * variance)
+
+    @property
+    def emf(self) -> FloatArray:
+        """L/H, NaN where undefined."""
+        with np.errstate(all="ignore"):
+            return np.where(self.defined, self.low / self.high, np.nan)
+
+    @property
+    def relative_sigma(self) -> FloatArray:
+        """Standard uncertainty of EMF over EMF, NaN where undefined."""
+        with np.errstate(all="ignore"):
+            variance = (
+                self.var_low / self.low**2
+                + self.var_high / self.high**2
+                - 2 * self.cov / (self.low * self.high)
+            )
+            return np.where(self.defined, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+
+    @property
+    def sigma(self) -> FloatArray:
+        """Standard uncertainty of EMF, NaN where undefined."""
+        return self.emf * self.relative_sigma
+
+    def __add__(self, other: "EmfResult") -> "EmfResult":
+        """Pool independent counts of the same pixels, such as two time windows."""
+        return each(np.add, self, other)
+
+    def scaled(self, factor: float) -> "EmfResult":
+        """L and H times a factor, variances times its square; EMF stays."""
+        square = factor**2
+        return EmfResult(
+            low=self.low * factor,
+            high=self.high * factor,
+            var_low=self.var_low * square,
+            var_high=self.var_high * square,
+            cov=self.cov * square,
+        )
+
+
+def each(function: Callable[..., Any], *results: EmfResult) -> EmfResult:
+    """Apply one array function to every field: add, index, reshape, choose."""
+    names = [field.name for field in fields(EmfResult)]
+    return EmfResult(**{name: function(*(getattr(r, name) for r in results)) for name in names})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmfWeights:
+    """What each count adds to L and to H, for one geometry and energy axis.
+
+    Attributes
+    ----------
+    values
+        ``(..., 2, chosen bins + 1) float64``: for L and H; the last entry is for the background.
+    """
+
+    choice: BinChoice
+    values: FloatArray
+
+
+def emf_weights(
+    edges_kev: FloatArray, theta_rad: FloatArray, settings: ComptonSettings
+) -> EmfWeights:
+    """Weights of `emf` for these pixels; compute once per geometry.
+
+    A cubic spline through the cumulative sum of J, read at each pixel's own window edges, is right
+    to 0.015 %; whole bins are wrong by up to 14 %, fractional bins by up to 1.2 %.
+
+    Parameters
+    ----------
+    edges_kev
+        ``(bins + 1,) float64, keV``, common to all pixels.
+    theta_rad
+        ``(...) float64, rad``: scattering angle of each pixel.
+
+    Raises
+    ------
+    ValueError
+        The energy axis does not cover the windows of every pixel.
+    """
+    angle = theta_rad[..., None]
+    windows_kev = scattered_kev(settings.limits_au, angle, settings.incident_kev)
+    choice = choose_bins(edges_kev, windows_kev, settings, SPLINE_MARGIN_BINS)
+    knots_kev = edges_kev[choice.bins.start : choice.bins.stop + 1]
+    cumulative_at_window = CubicSpline(knots_kev, np.eye(knots_kev.size))(windows_kev)
+    left, middle, right = np.moveaxis(np.diff(cumulative_at_window, axis=-2), -2, 0)
+    of_knots = np.stack([middle, left + right], axis=-2)
+    # The cumulative sum at a knot holds every bin below it, so a bin counts at every knot above.
+    of_bins = np.cumsum(of_knots[..., :0:-1], axis=-1)[..., ::-1]
+    dpz_au = np.diff(pz_au(knots_kev, angle, settings.incident_kev))
+    integral_per_count = j_per_count(choice, theta_rad, settings) * dpz_au
+    weights = of_bins * integral_per_count[..., None, :]
+    return EmfWeights(choice=choice, values=choice.with_background(weights))
+
+
+def emf(counts: NDArray[Any], weights: EmfWeights) -> EmfResult:
+    """L, H and EMF of each pixel, with the uncertainty from Poisson counts.
+
+    The variance of L is sum a^2 n, of H sum b^2 n, their covariance sum a b n, over the weights a
+    and b of all bins with n counts: bins that both windows share, and the background, included.
+
+    Parameters
+    ----------
+    counts
+        ``(..., bins)``, events per energy bin, of the shape of the angles in ``weights``.
+    """
+    chosen = weights.choice.take(counts)
+    values = weights.values
+    sums = np.einsum("...ib,...b->...i", values, chosen)
+    covariance = np.einsum("...ib,...jb,...b->...ij", values, values, chosen)
+    return EmfResult(
+        low=sums[..., 0],
+        high=sums[..., 1],
+        var_low=covariance[..., 0, 0],
+        var_high=covariance[..., 1, 1],
+        cov=covariance[..., 0, 1],
+    )
+
+
+def window_sum_emf(low_counts: NDArray[Any], high_counts: NDArray[Any]) -> EmfResult:
+    """EMF from the unbinned integer sums of the event kernels: sigma/EMF = (1 + r)/sqrt(r N).
+
+    It has no bin-phase bias, but leaves out the cross-section and efficiency (0.1 %) and the
+    background: for display while running, not for results.
+    """
+    low = np.asarray(low_counts, dtype=np.float64)
+    high = np.asarray(high_counts, dtype=np.float64)
+    return EmfResult(low=low, high=high, var_low=low, var_high=high, cov=np.zeros_like(low))
+
+
+def pool(result: EmfResult, valid: NDArray[np.bool_]) -> EmfResult:
+    """One EMF of all valid pixels together, from the sums of L and H; shape ``()``."""
+    return each(lambda values: values[valid].sum(), result)
+
+
+def superpixels(result: EmfResult, factor: int, valid: NDArray[np.bool_]) -> EmfResult:
+    """Sum L and H over blocks of factor x factor valid pixels; blocks at the far edges may be cut.
+
+    Parameters
+    ----------
+    result
+        ``(rows, columns)``.
+
+    Returns
+    -------
+    EmfResult
+        ``(ceil(rows / factor), ceil(columns / factor))``.
+    """
+
+    def blocks(values: FloatArray) -> FloatArray:
+        kept = np.where(valid, values, 0.0)
+        for axis in (0, 1):
+            kept = np.add.reduceat(kept, np.arange(0, kept.shape[axis], factor), axis=axis)
+        return kept
+
+    return each(blocks, result)
+
+
+def adaptive_superpixels(
+    result: EmfResult, target_relative_sigma: float, valid: NDArray[np.bool_], factor: int = 1
+) -> EmfResult:
+    """The smallest block of 1, 2, 4, ... pixels around each pixel that reaches the target.
+
+    Parameters
+    ----------
+    factor
+        The smallest block to try.
+
+    Returns
+    -------
+    EmfResult
+        ``(rows, columns)``. Pixels of one block share its value, so neighbours are correlated, and
+        masked pixels take that of their block. Where no block suffices, that of the whole map.
+    """
+    rows, columns = (np.arange(count) // factor for count in valid.shape)
+    blocks = superpixels(result, factor, valid)
+    fine = each(lambda values: values[np.ix_(rows, columns)], blocks)
+    if factor >= max(valid.shape):
+        return fine
+    coarse = adaptive_superpixels(result, target_relative_sigma, valid, 2 * factor)
+    enough = fine.relative_sigma <= target_relative_sigma
+    return each(lambda near, far: np.where(enough, near, far), fine, coarse)
+
+
+def relative_emf(result: EmfResult, reference: EmfResult) -> tuple[FloatArray, FloatArray]:
+    """EMF over that of independent counts, and its sigma: the reference disk, or t0."""
+    ratio = result.emf / reference.emf
+    return ratio, ratio * np.hypot(result.relative_sigma, reference.relative_sigma)
+
+
+def time_to_target_s(
+    result: EmfResult, live_time_s: float, target_relative_sigma: float
+) -> FloatArray:
+    """Seconds of live time still needed until sigma/EMF reaches the target; 0 when it has.
+
+    Sigma falls with the square root of the live time at the present rate. NaN where undefined.
+    """
+    needed = (result.relative_sigma / target_relative_sigma) ** 2
+    return live_time_s * np.maximum(needed - 1, 0.0)
