@@ -101,7 +101,7 @@ class SpectrumSettings:
     @property
     def edges_kev(self) -> NDArray[np.float64]:
         """Bin edges, ``(bins + 1,) float64, keV``."""
-        return self.min_kev + self.bin_kev * np.arange(self.n_bins + 1)
+        return np.linspace(self.min_kev, self.min_kev + self.n_bins * self.bin_kev, self.n_bins + 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

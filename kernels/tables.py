@@ -1,0 +1,164 @@
+"""What a device looks up per pixel, worked out once from the calibration."""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexlive.kernels.backend import EventSettings, PixelMaps
+
+MAX_ADU: Final = 65535  # largest uint16
+MAPS: Final = ("pedestal_adu", "gradient_kev_per_adu", "intercept_kev", "threshold_kev")
+NEIGHBOURS: Final = {
+    4: ((-1, 0), (0, -1), (0, 1), (1, 0)),
+    8: ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)),
+}
+
+
+class PixelTables(NamedTuple):
+    """Look-up tables; a pixel is its row-major index in the full frame.
+
+    Attributes
+    ----------
+    limit_adu
+        ``(pixels,) uint16``. A pixel is hit exactly when ADU > limit; 65535 = never.
+    calibration
+        ``(pixels, 4) float32``: pedestal, gradient, intercept, threshold, side by side in memory.
+    window_edges_kev
+        ``(pixels, 4) float32``, ascending; infinite where there are no windows.
+    beside_masked
+        ``(pixels,) bool``, True = the veto drops clusters with this pixel.
+    cell
+        ``(pixels,) int32``, index on a grid with an empty row above and an empty column left of
+        each module: a neighbour across an edge is an empty cell, so no edge needs a test.
+    earlier
+        ``(2 or 4,) int32``, how many cells back the neighbours that come first in row-major order
+        are.
+    n_cells
+        Size of that grid.
+    """
+
+    limit_adu: NDArray[np.uint16]
+    calibration: NDArray[np.float32]
+    window_edges_kev: NDArray[np.float32]
+    beside_masked: NDArray[np.bool_]
+    cell: NDArray[np.int32]
+    earlier: NDArray[np.int32]
+    n_cells: int
+
+
+def pixel_tables(pixels: PixelMaps, events: EventSettings) -> PixelTables:
+    """Work out the tables.
+
+    Raises
+    ------
+    ValueError
+        The maps do not fit each other or the modules, or a threshold lets a pixel be hit in
+        every frame.
+    """
+    _check_maps(pixels)
+    unusable = unusable_pixels(pixels)
+    rows, columns = pixels.shape
+    down, across = pixels.modules
+    stride = columns + across
+    row, column = np.indices(pixels.shape)
+    cell = (row + row // (rows // down) + 1) * stride + column + column // (columns // across) + 1
+    n_cells = (rows + down + 1) * stride + 1
+    offsets = [dr * stride + dc for dr, dc in NEIGHBOURS[events.connectivity]]
+    masked_cells = np.zeros(n_cells, bool)
+    masked_cells[cell[unusable]] = True
+    beside_masked = np.any([masked_cells[cell + offset] for offset in offsets], axis=0)
+    return PixelTables(
+        limit_adu=_limit_adu(pixels, events.low_threshold_kev, unusable).ravel(),
+        calibration=_by_pixel([getattr(pixels, name) for name in MAPS]),
+        window_edges_kev=_window_edges(pixels),
+        beside_masked=beside_masked.ravel() & events.veto_masked,
+        cell=cell.ravel().astype(np.int32),
+        earlier=np.array([-offset for offset in offsets if offset < 0], np.int32),
+        n_cells=n_cells,
+    )
+
+
+def unusable_pixels(pixels: PixelMaps) -> NDArray[np.bool_]:
+    """Pixels that are never hit, ``(rows, columns) bool``.
+
+    Masked, or with a gradient that is not positive, or with a calibration value that is not
+    finite: such a pixel has no energy, so it is treated as masked throughout, veto included.
+    """
+    finite = np.all([np.isfinite(getattr(pixels, name)) for name in MAPS], axis=0)
+    unusable: NDArray[np.bool_] = pixels.masked | ~finite | ~(pixels.gradient_kev_per_adu > 0)
+    return unusable
+
+
+def _limit_adu(
+    pixels: PixelMaps, low_threshold_kev: float | None, unusable: NDArray[np.bool_]
+) -> NDArray[np.uint16]:
+    """Find the largest ADU that is not a hit, by bisection.
+
+    Each float32 operation of the energy is monotonic in ADU where the gradient is positive, so
+    one integer per pixel decides exactly as the energy would.
+    """
+    threshold = pixels.threshold_kev
+    if low_threshold_kev is not None:
+        threshold = np.full(pixels.shape, low_threshold_kev, np.float32)
+    _refuse_permanent_hits(pixels, threshold, unusable)
+    below = np.zeros(pixels.shape, np.int32)
+    above = np.full(pixels.shape, MAX_ADU + 1, np.int32)
+    while np.any(above - below > 1):
+        middle = (below + above) // 2
+        hit = _energy_kev(middle, pixels) >= threshold
+        below, above = np.where(hit, below, middle), np.where(hit, middle, above)
+    return np.where(unusable, MAX_ADU, below).astype(np.uint16)
+
+
+def _energy_kev(adu: NDArray[np.int32], pixels: PixelMaps) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        energy: NDArray[np.float32] = (
+            adu.astype(np.float32) - pixels.pedestal_adu
+        ) * pixels.gradient_kev_per_adu + pixels.intercept_kev
+    return energy
+
+
+def _refuse_permanent_hits(
+    pixels: PixelMaps, threshold_kev: NDArray[np.float32], unusable: NDArray[np.bool_]
+) -> None:
+    at_zero_kev = _energy_kev(np.zeros(pixels.shape, np.int32), pixels)
+    permanent = np.argwhere((at_zero_kev >= threshold_kev) & ~unusable)
+    if len(permanent):
+        row, column = permanent[0]
+        raise ValueError(
+            f"{len(permanent)} of {unusable.size} pixels would be hit in every frame, the first at "
+            f"row {row}, column {column}: its threshold is {threshold_kev[row, column]:.4g} keV "
+            f"and 0 ADU is {at_zero_kev[row, column]:.4g} keV; raise the threshold or mask them."
+        )
+
+
+def _window_edges(pixels: PixelMaps) -> NDArray[np.float32]:
+    if pixels.window_edges_kev is None:
+        return np.full((pixels.masked.size, 4), np.inf, np.float32)
+    return _by_pixel(list(pixels.window_edges_kev))
+
+
+def _by_pixel(maps: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(np.stack([m.ravel() for m in maps], axis=1))
+
+
+def _check_maps(pixels: PixelMaps) -> None:
+    shape = pixels.shape
+    _check_map("masked", pixels.masked, shape, "bool")
+    for name in MAPS:
+        _check_map(name, getattr(pixels, name), shape, "float32")
+    if pixels.window_edges_kev is not None:
+        _check_map("window_edges_kev", pixels.window_edges_kev, (4, *shape), "float32")
+    (rows, columns), (down, across) = shape, pixels.modules
+    if down < 1 or across < 1 or rows % down or columns % across:
+        raise ValueError(
+            f"{down} x {across} modules do not divide a frame of {rows} x {columns} pixels."
+        )
+
+
+def _check_map(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype: str) -> None:
+    if values.shape != shape or values.dtype != np.dtype(dtype):
+        raise ValueError(
+            f"pixels.{name} must be {shape} {dtype}, not {values.shape} {values.dtype}."
+        )
