@@ -6,7 +6,7 @@ import tomllib
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import tomli_w
@@ -15,6 +15,8 @@ from hexlive.kernels.backend import EventSettings, SpectrumSettings
 from hexlive.reconstruct.components import ComponentSettings
 from hexlive.reconstruct.compton import ComptonSettings
 from hexlive.reconstruct.tomography import TomographySettings
+
+Settings = TypeVar("Settings")
 
 
 class ConfigError(ValueError):
@@ -147,3 +149,19 @@ def _refuse_unknown_keys(table: dict[str, Any], kind: type, where: str) -> None:
             if not isinstance(value, dict):
                 raise ConfigError(f"{where}: {key!r} must be a table.")
             _refuse_unknown_keys(value, typing.cast(type, known[key]), f"{where} [{key}]")
+
+
+def with_overrides(settings: Settings, stated: dict[str, object], table: str) -> Settings:
+    """Replace the fields that a command line states; None leaves a field alone.
+
+    Raises
+    ------
+    ConfigError
+        A value does not fit its field.
+    """
+    fields = msgspec.to_builtins(settings)
+    fields.update({name: value for name, value in stated.items() if value is not None})
+    try:
+        return msgspec.convert(fields, type(settings))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"[{table}]: {error}") from error

@@ -14,7 +14,7 @@ import msgspec
 from hexlive.reconstruct.tomography import TomographySettings
 from hexlive.stream.model import CtView, Message, Projections, ScanEnd, ScanStart
 from hexlive.stream.nxtomo import ScanFile
-from hexlive.stream.reconstruction import reconstruct_file
+from hexlive.stream.reconstruction import reconstruct_file, warm_up
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import CtResult
 
@@ -147,7 +147,7 @@ class TomographyReducer:
 
     def _warm_up(self) -> None:
         """Have the worker import everything while the projections are still coming in."""
-        self._workers().submit(reconstruct_file.__doc__.__len__)
+        self._workers().submit(warm_up, self._settings)
 
 
 def _lower_priority() -> None:

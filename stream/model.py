@@ -37,7 +37,7 @@ class Message(
     v: Version = 1
 
 
-class Start(Message, tag="start", kw_only=True):
+class Start(Message, tag="start", frozen=True, kw_only=True):
     """A series begins; its first frame has number ``first_frame``."""
 
     rows: Annotated[int, msgspec.Meta(gt=0, le=4096)]
@@ -48,7 +48,7 @@ class Start(Message, tag="start", kw_only=True):
     detector: str = "HEXITEC"
 
 
-class Frames(Message, tag="frames", kw_only=True):
+class Frames(Message, tag="frames", frozen=True, kw_only=True):
     """Consecutive frames, ``(frames, rows, columns) uint16, ADU``.
 
     Numbers rise by one from ``first_frame``; a sender that lost a frame starts a new message.
@@ -70,7 +70,7 @@ class Frames(Message, tag="frames", kw_only=True):
         return msgspec.structs.replace(self, first_frame=first_frame, frames=part)
 
 
-class Segment(Message, tag="segment", kw_only=True):
+class Segment(Message, tag="segment", frozen=True, kw_only=True):
     """From frame ``first_frame`` on, frames belong to a new exposure.
 
     Attributes
@@ -99,7 +99,7 @@ class Segment(Message, tag="segment", kw_only=True):
     started_s: float | None = None
 
 
-class ScanStart(Message, tag="scan_start", kw_only=True):
+class ScanStart(Message, tag="scan_start", frozen=True, kw_only=True):
     """A CT scan begins; projections of ``(rows, columns)`` pixels follow."""
 
     scan: Annotated[int, msgspec.Meta(ge=1)]
@@ -111,7 +111,7 @@ class ScanStart(Message, tag="scan_start", kw_only=True):
     started_s: float | None = None
 
 
-class Projections(Message, tag="projections", kw_only=True):
+class Projections(Message, tag="projections", frozen=True, kw_only=True):
     """Images of a CT scan: ``(images, rows, columns) uint16`` with angle and NXtomo image key.
 
     ``image_key``: 0 projection, 1 flat, 2 dark, 3 invalid; ``first_image`` counts from 0.
@@ -124,14 +124,14 @@ class Projections(Message, tag="projections", kw_only=True):
     images: NDArray[np.uint16]
 
 
-class ScanEnd(Message, tag="scan_end", kw_only=True):
+class ScanEnd(Message, tag="scan_end", frozen=True, kw_only=True):
     """A CT scan is over, ``n_images`` images were sent."""
 
     scan: Annotated[int, msgspec.Meta(ge=1)]
     n_images: Count
 
 
-class Cycler(Message, tag="cycler", kw_only=True):
+class Cycler(Message, tag="cycler", frozen=True, kw_only=True):
     """One row of the battery cycler, on the clock of the cycler."""
 
     time_s: float
@@ -140,7 +140,7 @@ class Cycler(Message, tag="cycler", kw_only=True):
     capacity_ah: float
 
 
-class End(Message, tag="end", kw_only=True):
+class End(Message, tag="end", frozen=True, kw_only=True):
     """A series is over once all frames up to ``last_frame`` are in; None: no frame was sent."""
 
     last_frame: Count | None
@@ -216,7 +216,7 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     yz: NDArray[np.float32] | None = None
 
 
-class Snapshot(Message, tag="snapshot", kw_only=True):
+class Snapshot(Message, tag="snapshot", frozen=True, kw_only=True):
     """Everything a monitor shows, at one moment; the newest wins.
 
     Maps are ``(rows, columns)``, NaN where undefined. ``profile_j`` is the Compton profile over

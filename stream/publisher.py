@@ -51,7 +51,7 @@ class Publisher:
     @property
     def address(self) -> str:
         """The endpoint as bound, with its real port."""
-        return self._socket.last_endpoint.decode().rstrip("\0")
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def put(self, report: Report) -> None:
         """Publish a report; nothing to wait for, nothing queued."""

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -134,8 +135,8 @@ class RecordingSource:
         starts = detector["batch_position"][()]
         times = detector["batch_timestamp_s"][()]
         inside = np.flatnonzero((starts >= begin) & (starts < end))
-        ends = [*starts[inside][1:].tolist(), end]
-        for i, a, b in zip(inside.tolist(), starts[inside].tolist(), ends, strict=True):
+        bounds = [*starts[inside].tolist(), end]
+        for i, (a, b) in zip(inside.tolist(), pairwise(bounds), strict=True):
             yield Frames(
                 series=series,
                 first_frame=int(detector["frame_number"][a]),

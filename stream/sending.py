@@ -1,7 +1,7 @@
 """The sending end of the data leg, and the pace at which frames leave."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -9,7 +9,7 @@ import msgspec
 import zmq
 
 from hexlive.stream.model import Frames, Message
-from hexlive.stream.sources import messages_within, open_socket
+from hexlive.stream.sources import POLL_MS, messages_within, open_socket
 from hexlive.stream.wire import encode
 
 LINGER_MS: Final = 10_000
@@ -17,11 +17,30 @@ LATE_S: Final = 1.0
 
 
 class ZmqSender:
-    """The data leg's sending end: PUSH, bounded; blocks while the receiver is behind."""
+    """The data leg's sending end: PUSH, bounded; waits for a receiver, and while it is behind.
+
+    Parameters
+    ----------
+    address
+        Connects; a leading ``@`` binds.
+    should_stop
+        Asked while waiting; when it says so, ``send`` gives up.
+
+    Raises
+    ------
+    AddressError
+        The address cannot be used.
+    """
 
     def __init__(
-        self, address: str, *, high_water_mark_mb: float = 64.0, message_bytes: int = 1
+        self,
+        address: str,
+        *,
+        high_water_mark_mb: float = 64.0,
+        message_bytes: int = 1,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._should_stop = should_stop
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._socket = open_socket(
@@ -36,9 +55,19 @@ class ZmqSender:
             raise
         self._socket.linger = LINGER_MS
 
-    def send(self, message: Message) -> None:
-        """Send one message; wait as long as it takes."""
+    def send(self, message: Message) -> bool:
+        """Send one message; False if asked to stop before a receiver could take it."""
+        while not self._socket.poll(POLL_MS, zmq.POLLOUT):
+            if self._should_stop():
+                return False
         self._socket.send_multipart(encode(message), copy=False)
+        return True
+
+    def send_all(self, messages: Iterable[Message]) -> None:
+        """Send messages until they end or a stop is asked for."""
+        for message in messages:
+            if self._should_stop() or not self.send(message):
+                return
 
     def close(self) -> None:
         """Deliver what is queued (10 s at most), then close."""

@@ -2,21 +2,27 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.ledger import Ledger
+from hexlive.stream.model import Message
 from hexlive.stream.pipeline import Report, Sink, Source, run
 from hexlive.stream.publisher import Publisher
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
+from hexlive.stream.sending import ZmqSender
 from hexlive.stream.sinks import ResultFile
+from hexlive.stream.sources import ZmqSource
+
+BYTES_PER_PIXEL: Final = 2
+TYPICAL_BATCH: Final = 256
 
 BackendName = Literal["auto", "cuda", "cpu"]
 
@@ -60,8 +66,19 @@ def run_session(
     backend: BackendName = "auto",
     should_stop: Callable[[], bool] = lambda: False,
     progress: Sink[Report] | None = None,
+    watchers: Sequence[Sink[Message]] = (),
+    on_publish: Callable[[str], None] = lambda address: None,
 ) -> Outcome:
     """Process one source to a result file, and whatever else was asked for.
+
+    Parameters
+    ----------
+    progress
+        A further sink of reports, such as the line on the terminal.
+    watchers
+        Further sinks of accepted messages.
+    on_publish
+        Told the address of the display leg once it is open.
 
     Raises
     ------
@@ -84,6 +101,7 @@ def run_session(
             publisher = Publisher(outputs.publish, config, recording)
             stack.callback(publisher.close)
             sinks.append(publisher)
+            on_publish(publisher.address)
         process = {"config": to_toml(config), "calibration_id": calibration.id}
         process["backend"] = compton.backend.name
         with result_file(outputs.result, config, process) as result:
@@ -91,7 +109,7 @@ def run_session(
                 source,
                 Ledger(config.detector.shape, config.detector.frame_rate_hz),
                 [compton, tomography, CyclerReducer()],
-                [recorder] if recorder else [],
+                [recorder, *watchers] if recorder else watchers,
                 [*sinks, result],
                 report_interval_s=1 / config.stream.publish_rate_hz if sinks else float("inf"),
                 idle_timeout_s=config.stream.idle_timeout_s,
@@ -101,6 +119,34 @@ def run_session(
         if recorder is not None:
             recorder.close()
     return Outcome(report=report, recording=recording())
+
+
+def live_source(config: Config, address: str | None = None) -> ZmqSource:
+    """Listen at ``config.stream.input``, or at another address.
+
+    Raises
+    ------
+    AddressError
+        The address cannot be used.
+    """
+    detector = config.detector
+    return ZmqSource(
+        address or config.stream.input,
+        high_water_mark_mb=config.stream.high_water_mark_mb,
+        message_bytes=detector.rows * detector.columns * BYTES_PER_PIXEL * TYPICAL_BATCH,
+    )
+
+
+def live_sender(address: str, shape: tuple[int, int], should_stop: Callable[[], bool]) -> ZmqSender:
+    """Send frames of this shape to an address.
+
+    Raises
+    ------
+    AddressError
+        The address cannot be used.
+    """
+    message_bytes = shape[0] * shape[1] * BYTES_PER_PIXEL * TYPICAL_BATCH
+    return ZmqSender(address, message_bytes=message_bytes, should_stop=should_stop)
 
 
 @contextmanager

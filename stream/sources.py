@@ -42,6 +42,7 @@ def open_socket(
     socket.linger = 0
     socket.hwm = high_water_mark  # ZeroMQ heeds this and the next only before bind or connect
     socket.maxmsgsize = MAX_MESSAGE_BYTES
+    socket.immediate = True  # queue only for a peer that is there, so that none is lost at the end
     try:
         socket.bind(endpoint) if bind else socket.connect(endpoint)
     except zmq.ZMQError as error:
@@ -83,7 +84,7 @@ class ZmqSource:
     @property
     def address(self) -> str:
         """The endpoint as bound or connected, with its real port."""
-        return self._socket.last_endpoint.decode().rstrip("\0")
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def __iter__(self) -> Iterator[AnyMessage | None]:
         while True:

@@ -44,7 +44,7 @@ def encode(message: Message) -> list[Buffer]:
         array = np.ascontiguousarray(value)
         if array.dtype.str not in DTYPES:
             raise TypeError(f"Cannot send an array of dtype {array.dtype}.")
-        parts.append(memoryview(array.reshape(-1).view(np.uint8)))
+        parts.append(array.reshape(-1).view(np.uint8).data)
         return _ArrayHeader(part=len(parts) - 1, dtype=array.dtype.str, shape=list(array.shape))
 
     parts[0] = msgspec.json.encode(message, enc_hook=describe)
@@ -71,7 +71,7 @@ def decode(parts: Sequence[Buffer]) -> AnyMessage:
         return _attach(header, parts)
 
     try:
-        message = msgspec.json.decode(parts[0], type=AnyMessage, dec_hook=attach)
+        message: AnyMessage = msgspec.json.decode(parts[0], type=AnyMessage, dec_hook=attach)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if isinstance(error.__cause__, WireError):
             raise error.__cause__ from None

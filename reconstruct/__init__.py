@@ -1,0 +1,1 @@
+"""Counts to physics and volumes: pure functions, no sockets and no state."""

@@ -1,0 +1,75 @@
+"""``hexlive process`` and ``reconstruct``: commands from file to file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hexlive.stream.calibration import load_calibration
+from hexlive.stream.cli_options import Backend, ConfigFile, Device, conclude
+from hexlive.stream.config import ConfigError, load_config, with_overrides
+from hexlive.stream.console import ProgressSink
+from hexlive.stream.reconstruction import reconstruct_file
+from hexlive.stream.recordings import open_file
+from hexlive.stream.session import Outputs, fit_detector, run_session, stop_on_signals
+
+
+def process(
+    file: Annotated[Path, typer.Argument(help="A recording, or HDF5 with frames.")],
+    calibration: Annotated[Path, typer.Option(help="Made by hexlive calibrate.")],
+    config_file: ConfigFile = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Path of the frames; default: the usual places.")
+    ] = None,
+    backend: Backend = Device.auto,
+    out: Annotated[Path, typer.Option(help="Result file (NeXus).")] = Path("result.nxs"),
+) -> None:
+    """Process a recording, as fast as this machine can: the same counts as live.
+
+    Example: hexlive process recording.h5 --calibration cal.h5 --out result.nxs
+    """
+    config = load_config(config_file)
+    source = open_file(file, dataset, config.detector.frame_rate_hz)
+    config = fit_detector(config, source.shape, explicit=config_file is not None)
+    outputs = Outputs(result=out)
+    with stop_on_signals() as should_stop:
+        outcome = run_session(
+            source, config, load_calibration(calibration), outputs, backend=backend.value,
+            should_stop=should_stop, progress=ProgressSink(source.n_frames),
+        )  # fmt: skip
+    conclude(outcome, outputs)
+
+
+def reconstruct(
+    scan: Annotated[Path, typer.Argument(help="NXtomo file, or a recording with --entry.")],
+    out: Annotated[Path, typer.Option(help="Volume file (NeXus).")],
+    config_file: ConfigFile = None,
+    entry: Annotated[str | None, typer.Option(help="Such as scan_0001 in a recording.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="auto, fourier, numba, astra-cpu or astra.")
+    ] = None,
+    centre: Annotated[str | None, typer.Option(help="auto, or the column of the axis, px.")] = None,
+    rings: Annotated[str | None, typer.Option(help="none, mean, wavelet, sorting or all.")] = None,
+) -> None:
+    """Reconstruct one CT scan.
+
+    Example: hexlive reconstruct scan_0001.nxs --out volume.nxs --engine fourier
+    """
+    stated: dict[str, object] = {"engine": engine, "rings": rings}
+    if centre is not None:
+        stated["centre"] = "auto" if centre == "auto" else _column(centre)
+    settings = with_overrides(load_config(config_file).tomography, stated, "tomography")
+    view = reconstruct_file(scan, settings, out, entry)
+    print(
+        f"{out}: centre {view['centre_px']:.2f} px, engine {view['engine']}, "
+        f"{view['seconds']:.1f} s, Ra {view['ra_um']:.2f} um, Rq {view['rq_um']:.2f} um"
+    )
+    if view["note"]:
+        print(view["note"])
+
+
+def _column(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--centre takes auto or a column in px, not {text!r}.") from None

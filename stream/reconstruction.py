@@ -1,0 +1,59 @@
+"""One CT scan from file to volume, slices and roughness: what the worker and the command run."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hexlive.reconstruct.engines import fbp
+from hexlive.reconstruct.surface import anode_surface
+from hexlive.reconstruct.tomography import (
+    TomographySettings,
+    orthoslices,
+    reconstruct,
+)
+from hexlive.stream.nxtomo import read_scan, write_volume
+
+WARM_UP_COLUMNS: Final = 16
+
+
+def reconstruct_file(
+    path: Path, settings: TomographySettings, volume_path: Path, entry: str | None = None
+) -> dict[str, Any]:
+    """Reconstruct a scan file to a volume file.
+
+    Returns
+    -------
+    dict
+        The fields of ``hexlive.stream.model.CtView`` that are known now: centre_px, engine,
+        seconds, ra_um, rq_um, the orthoslices xy, xz, yz, volume_file, and warnings as note.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        The scan or the settings cannot be used, or the engine is not there.
+    """
+    scan = read_scan(path, entry)
+    result = reconstruct(scan, settings)
+    write_volume(volume_path, result)
+    slices = orthoslices(result.volume)
+    surface = anode_surface(result.volume, result.pixel_um, settings.surface)
+    return {
+        "centre_px": result.centre.px,
+        "engine": result.engine,
+        "seconds": sum(result.seconds.values()),
+        "ra_um": surface.ra_um,
+        "rq_um": surface.rq_um,
+        "volume_file": volume_path.name,
+        "xy": slices.xy,
+        "xz": slices.xz,
+        "yz": slices.yz,
+        "note": " ".join(result.warnings),
+    }
+
+
+def warm_up(settings: TomographySettings) -> None:
+    """Import and compile what a reconstruction needs, while the projections still come in."""
+    angles_rad = np.linspace(0, np.pi, WARM_UP_COLUMNS, endpoint=False)
+    sinogram = np.zeros((1, WARM_UP_COLUMNS, WARM_UP_COLUMNS), np.float32)
+    fbp(sinogram, angles_rad, WARM_UP_COLUMNS / 2, settings.engine)

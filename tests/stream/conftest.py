@@ -1,0 +1,119 @@
+"""A small synthetic experiment, and the command line run inside the test."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hexlive.stream.calibration import Calibration
+from hexlive.stream.cli import main
+from hexlive.stream.config import Config, DetectorSettings
+from hexlive.stream.model import AnyMessage, Cycler, End, Frames, Segment, Start
+
+SHAPE = (12, 10)
+BATCH = 64
+BATCHES = 3
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def config() -> Config:
+    return Config(detector=DetectorSettings(rows=SHAPE[0], columns=SHAPE[1]))
+
+
+@pytest.fixture
+def calibration() -> Calibration:
+    return Calibration(
+        pedestal_adu=np.full(SHAPE, 1000, np.float32),
+        noise_adu=np.full(SHAPE, 8, np.float32),
+        gradient_kev_per_adu=np.full(SHAPE, 0.029, np.float32),
+        intercept_kev=np.full(SHAPE, 0.1, np.float32),
+        mask=np.zeros(SHAPE, np.uint8),
+    )
+
+
+@pytest.fixture
+def calibration_file(calibration: Calibration, tmp_path: Path) -> Path:
+    path = tmp_path / "calibration.h5"
+    calibration.save(path)
+    return path
+
+
+def experiment(lose_every: int | None = None, series: str = "series") -> Iterator[AnyMessage]:
+    """Two states of three regions with a sixth of the pixels hit; every nth batch lost."""
+    rng = np.random.default_rng(1)
+    rows, columns = SHAPE
+    yield Start(
+        series=series, rows=rows, columns=columns, frame_rate_hz=9000.0, started_s=time.time()
+    )
+    first = n_batches = 0
+    for number in range(1, 7):
+        state, region = (number + 2) // 3, 3 - (number - 1) % 3
+        yield Segment(series=series, number=number, first_frame=first, state=state, region=region)
+        yield Cycler(
+            series=series, time_s=first / 9000, voltage_volt=3.7, current_ampere=0.0,
+            capacity_ah=0.0,
+        )  # fmt: skip
+        for _ in range(BATCHES):
+            frames = rng.normal(1000, 8, (BATCH, *SHAPE))
+            hit = rng.random(frames.shape) < 1 / 6
+            frames[hit] += rng.normal(93.9, 3, hit.sum()) / 0.029
+            n_batches += 1
+            if lose_every is None or n_batches % lose_every:
+                yield Frames(
+                    series=series, first_frame=first, timestamp_s=0.0, frames=frames.astype("<u2")
+                )
+            first += BATCH
+    yield End(series=series, last_frame=first - 1)
+
+
+class ListSource:
+    """A source of given messages, then silence."""
+
+    live = False
+
+    def __init__(self, messages: Iterator[AnyMessage]) -> None:
+        self.rejected: Counter[str] = Counter()
+        self._messages = messages
+
+    def __iter__(self) -> Iterator[AnyMessage | None]:
+        yield from self._messages
+        while True:
+            yield None
+
+
+@pytest.fixture
+def source() -> ListSource:
+    return ListSource(experiment())
+
+
+@pytest.fixture
+def lossy_source() -> ListSource:
+    return ListSource(experiment(lose_every=5))
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if not DATA.is_dir():
+        pytest.skip("the real data are not here")
+    return DATA
+
+
+@pytest.fixture
+def hexlive(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run a command; give back its exit code and what it said."""
+
+    def command(*words: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["hexlive", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capfd.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    return command
