@@ -83,7 +83,8 @@ class TomographyReducer:
             self._pool = None
 
     def _collecting(self, scan: int) -> bool:
-        return self._file is not None and self._scans[scan].status == "collecting"
+        view = self._scans.get(scan)
+        return self._file is not None and view is not None and view.status == "collecting"
 
     def _begin(self, start: ScanStart) -> None:
         if self._file is not None:
@@ -112,7 +113,7 @@ class TomographyReducer:
         path = self._file.close()
         self._file = None
         lost = end.n_images - self._scans[end.scan].n_images
-        note = f"{lost} of {end.n_images} images missing" if lost else ""
+        note = f"{lost} of {end.n_images} images did not arrive." if lost else ""
         self._update(end.scan, status="reconstructing", note=note)
         self._submit(end.scan, path, attempt=1)
 
@@ -129,7 +130,9 @@ class TomographyReducer:
             del self._jobs[scan]
             error = job.future.exception()
             if error is None:
-                self._update(scan, status="done", **job.future.result())
+                known = job.future.result()
+                known["note"] = f"{self._scans[scan].note} {known['note']}".strip()
+                self._update(scan, status="done", **known)
             elif isinstance(error, BrokenProcessPool) and job.attempt < ATTEMPTS:
                 self._pool = None
                 self._submit(scan, job.path, job.attempt + 1)

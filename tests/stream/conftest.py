@@ -1,25 +1,20 @@
-"""A small synthetic experiment, and the command line run inside the test."""
+"""A small synthetic experiment."""
 
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hexlive.stream.calibration import Calibration
-from hexlive.stream.cli import main
 from hexlive.stream.config import Config, DetectorSettings
 from hexlive.stream.model import AnyMessage, Cycler, End, Frames, Segment, Start
 
 SHAPE = (12, 10)
 BATCH = 64
 BATCHES = 3
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-
-Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -96,24 +91,3 @@ def source() -> ListSource:
 @pytest.fixture
 def lossy_source() -> ListSource:
     return ListSource(experiment(lose_every=5))
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    if not DATA.is_dir():
-        pytest.skip("the real data are not here")
-    return DATA
-
-
-@pytest.fixture
-def hexlive(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run a command; give back its exit code and what it said."""
-
-    def command(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["hexlive", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capfd.readouterr()
-        return int(ended.value.code or 0), said.out + said.err
-
-    return command

@@ -1,7 +1,12 @@
-"""The slow reference: the semantics of docs/events.md, one label and one pixel at a time."""
+"""For all tests: the slow reference, the command line, the real data.
 
+The slow reference has the semantics of docs/events.md, one label and one pixel at a time.
+"""
+
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +21,13 @@ from hexlive.kernels.backend import (
     PixelMaps,
     SpectrumSettings,
 )
+from hexlive.stream.cli import main
 
+DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 MASK_64 = 2**64 - 1
 Batches = Sequence[tuple[int, NDArray[np.uint16]]]
 F32 = np.float32
+Command = Callable[..., tuple[int, str]]
 
 
 def mix(z: int) -> int:
@@ -220,3 +228,24 @@ def make_pixels() -> Callable[..., PixelMaps]:
 def slow_dither_adu() -> Callable[[int, int, int], float]:
     """Dither offset in plain Python integers."""
     return dither_adu
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if not DATA.is_dir():
+        pytest.skip("the real data are not here")
+    return DATA
+
+
+@pytest.fixture
+def hexlive(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run a command; give back its exit code and what it said."""
+
+    def command(*words: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["hexlive", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capfd.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    return command

@@ -1,0 +1,230 @@
+"""hexlive-monitor: a window on a running pipeline, or one picture of it without a screen."""
+
+import importlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from hexlive.monitor.client import AddressError, Client, judge
+from hexlive.stream.model import Snapshot
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QPixmap
+    from PySide6.QtWidgets import QApplication
+
+POLL_S: Final = 0.05
+PROBE_S: Final = 30.0
+FULL_HD: Final = (1920, 1080)
+SMALLEST: Final = (800, 600)
+LARGEST: Final = (7680, 4320)
+DEBIAN_PACKAGES: Final = "libgl1 libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0"
+PROBE: Final = "from PySide6.QtWidgets import QApplication; QApplication([])"
+
+
+class MonitorError(RuntimeError):
+    """The monitor cannot do what was asked; the text is one sentence for the user."""
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Entry point of ``hexlive-monitor``."""
+    app()
+
+
+@app.command()
+def monitor(
+    address: Annotated[str, typer.Argument(help="Of the pipeline, such as tcp://127.0.0.1:5556.")],
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Draw one picture into this PNG, without a screen.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the first snapshot.")] = 30.0,
+    when_stopped: Annotated[
+        bool, typer.Option("--when-stopped", help="Picture the end of the run, not its present.")
+    ] = False,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the picture, pixels.")] = "1920x1080",
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    """Watch a running pipeline.
+
+    Example: hexlive-monitor tcp://127.0.0.1:5556 --snapshot now.png
+    """
+    try:
+        if snapshot is None:
+            raise typer.Exit(run_window(address))
+        save_snapshot(address, snapshot, timeout, parse_size(size), when_stopped=when_stopped)
+    except (AddressError, MonitorError) as error:
+        if debug:
+            raise
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2 if isinstance(error, AddressError) else 1) from error
+
+
+def run_window(address: str) -> int:
+    """Show the window until it is closed or the process is told to stop; returns the exit code.
+
+    Raises
+    ------
+    AddressError
+        The address is malformed.
+    MonitorError
+        Qt is missing, or there is no display.
+    """
+    _require_qt()
+    _require_display()
+    from hexlive.monitor.window import MonitorWindow
+
+    with Client(address) as client:
+        application = _application([])
+        window = MonitorWindow(client)
+        window.show()
+        with _signals_quit(application):
+            return application.exec()
+
+
+def save_snapshot(
+    address: str,
+    path: Path,
+    timeout_s: float,
+    size: tuple[int, int] = FULL_HD,
+    *,
+    when_stopped: bool = False,
+) -> None:
+    """Wait for a snapshot and draw it into a PNG; no screen needed.
+
+    Parameters
+    ----------
+    when_stopped
+        Wait until the run is over, at most ``timeout_s``, and draw the newest snapshot then.
+
+    Raises
+    ------
+    AddressError
+        The address is malformed.
+    MonitorError
+        Nothing came within ``timeout_s``, the file cannot be written, or Qt is missing.
+    """
+    _require_qt()
+    with Client(address) as client:
+        snapshot = _awaited(client, timeout_s, when_stopped=when_stopped)
+    render(snapshot, path, size)
+
+
+def render(snapshot: Snapshot, path: Path, size: tuple[int, int] = FULL_HD) -> None:
+    """Draw a snapshot into a PNG of ``size`` (width, height) pixels; call in the main thread.
+
+    The file is whole or absent.
+
+    Raises
+    ------
+    MonitorError
+        The file cannot be written, or Qt is missing.
+    """
+    _require_qt()
+    from hexlive.monitor.window import Screen, picture
+
+    _application(["-platform", "offscreen"])
+    screen = Screen()
+    screen.show_snapshot(snapshot)
+    screen.show_time(snapshot, judge(snapshot, 0.0), 0.0, "")
+    _save(picture(screen, size), path)
+
+
+def _save(image: "QPixmap", path: Path) -> None:
+    from PySide6.QtCore import QBuffer
+
+    buffer = QBuffer()
+    image.save(buffer, "PNG")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(buffer.data().data())
+        part.replace(path)
+    except OSError as error:
+        raise MonitorError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+def _awaited(client: Client, timeout_s: float, *, when_stopped: bool) -> Snapshot:
+    newest: Snapshot | None = None
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        newest = client.latest() or newest
+        if newest is not None and not (when_stopped and newest.status == "running"):
+            return newest
+        time.sleep(POLL_S)
+    if newest is not None:
+        return newest
+    dropped = f", {client.invalid.total()} invalid messages were dropped" if client.invalid else ""
+    raise MonitorError(
+        f"No snapshot came from {client.address} within {timeout_s:g} s{dropped}; "
+        "check that a pipeline publishes there."
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from ``1920x1080``."""
+    width, _, height = text.partition("x")
+    if width.isdecimal() and height.isdecimal():
+        size = int(width), int(height)
+        if all(low <= n <= high for low, n, high in zip(SMALLEST, size, LARGEST, strict=True)):
+            return size
+    raise typer.BadParameter(
+        f"{text!r} is not WIDTHxHEIGHT between 800x600 and 7680x4320 pixels.", param_hint="--size"
+    )
+
+
+def _require_qt() -> None:
+    """Say what to install, before anything else imports Qt."""
+    try:
+        importlib.import_module("PySide6.QtWidgets")
+        importlib.import_module("pyqtgraph")
+    except ModuleNotFoundError as error:
+        raise MonitorError(
+            f"The monitor needs {error.name}; install it with pip install 'hexlive[monitor]'."
+        ) from error
+    except ImportError as error:
+        raise MonitorError(
+            f"Qt lacks a system library ({error}); on Debian, apt-get install {DEBIAN_PACKAGES}."
+        ) from error
+
+
+def _require_display() -> None:
+    """Try in a process of its own, because without a display Qt ends the process it runs in."""
+    command = [sys.executable, "-c", PROBE]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=PROBE_S)
+    except subprocess.SubprocessError as error:
+        raise MonitorError(
+            "Qt cannot open a window here (no display, or no libxcb-cursor0); "
+            "draw a picture instead with --snapshot FILE.png."
+        ) from error
+
+
+@contextmanager
+def _signals_quit(application: "QApplication") -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the event loop; the timer of the window lets Python see them."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: application.quit()) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _application(arguments: list[str]) -> "QApplication":
+    from PySide6.QtWidgets import QApplication
+
+    running = QApplication.instance()
+    return running if isinstance(running, QApplication) else QApplication(["hexlive", *arguments])
+
+
+if __name__ == "__main__":
+    main()

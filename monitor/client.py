@@ -1,0 +1,182 @@
+"""Snapshots from a running pipeline: a background thread and a mailbox for one. No Qt here.
+
+The thread empties the socket as fast as snapshots come and keeps only the newest, so a screen
+that draws slowly, or not at all, never makes a queue.
+"""
+
+import threading
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Final, Literal
+
+import zmq
+
+from hexlive.stream.model import Snapshot
+from hexlive.stream.wire import WireError, decode
+
+RECEIVE_HIGH_WATER_MARK: Final = 2
+MAX_PART_BYTES: Final = 256 << 20
+POLL_MS: Final = 100
+HEARTBEAT_MS: Final = 5000
+FRESH_S: Final = 5.0
+STALE_S: Final = 30.0
+
+Freshness = Literal["waiting", "fresh", "stale", "old", "stopped", "error"]
+
+
+class AddressError(ValueError):
+    """This is not an address that a socket can connect to."""
+
+
+class Client:
+    """Receives snapshots from ``address`` until closed; reconnecting is left to ZeroMQ.
+
+    Parameters
+    ----------
+    address
+        Of the publisher, such as ``tcp://127.0.0.1:5556``.
+
+    Attributes
+    ----------
+    received
+        Valid snapshots that came in.
+    overwritten
+        Of these, snapshots that a newer one replaced before anybody took them.
+    invalid
+        Messages dropped, by reason.
+
+    Raises
+    ------
+    AddressError
+        The address is malformed. That nobody listens there is no error: wait.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.received = 0
+        self.overwritten = 0
+        self.invalid: Counter[str] = Counter()
+        self._slot: Snapshot | None = None
+        self._newest: Snapshot | None = None
+        self._changed_s = 0.0
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._context = zmq.Context()
+        self._socket = self._connected(address)
+        self._thread = threading.Thread(target=self._receive, name="snapshots", daemon=True)
+        self._thread.start()
+
+    def latest(self) -> Snapshot | None:
+        """Take the newest snapshot out of the mailbox; None where nothing new came."""
+        with self._lock:
+            snapshot, self._slot = self._slot, None
+        return snapshot
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since a snapshot last reported new data; None before the first.
+
+        A pipeline that keeps publishing while no frame arrives does not make its data younger.
+        Measured here with a clock that never jumps, so the clocks of two hosts may differ.
+        """
+        with self._lock:
+            return None if self._newest is None else time.monotonic() - self._changed_s
+
+    @property
+    def freshness(self) -> Freshness:
+        """What may be believed of the newest snapshot."""
+        age_s = self.age_s
+        return "waiting" if age_s is None or self._newest is None else judge(self._newest, age_s)
+
+    def close(self) -> None:
+        """Stop the thread and close the socket; may be called twice."""
+        self._closing.set()
+        self._thread.join()
+        self._context.term()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _connected(self, address: str) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.SUB)
+        socket.linger = 0
+        socket.rcvhwm = RECEIVE_HIGH_WATER_MARK
+        socket.maxmsgsize = MAX_PART_BYTES
+        socket.heartbeat_ivl = HEARTBEAT_MS
+        socket.subscribe(b"")
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as error:
+            self._context.destroy()
+            raise AddressError(
+                f"{address!r} is not an address to connect to ({error}); write tcp://HOST:PORT."
+            ) from error
+        return socket
+
+    def _receive(self) -> None:
+        with self._socket as socket:
+            while not self._closing.is_set():
+                if socket.poll(POLL_MS):
+                    self._take(socket.recv_multipart())
+
+    def _take(self, parts: list[bytes]) -> None:
+        try:
+            message = decode(parts)
+        except WireError as error:
+            self.invalid[str(error).partition(":")[0]] += 1
+            return
+        if not isinstance(message, Snapshot):
+            self.invalid["type"] += 1
+        elif not drawable(message):
+            self.invalid["shape"] += 1
+        else:
+            self._store(message)
+
+    def _store(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            self.received += 1
+            self.overwritten += self._slot is not None
+            if self._newest is None or _evidence(snapshot) != _evidence(self._newest):
+                self._changed_s = time.monotonic()
+            self._slot = self._newest = snapshot
+
+
+def judge(snapshot: Snapshot, age_s: float) -> Freshness:
+    """Freshness of a snapshot whose data changed last ``age_s`` seconds ago."""
+    if snapshot.status != "running":
+        return snapshot.status
+    return "fresh" if age_s < FRESH_S else "stale" if age_s < STALE_S else "old"
+
+
+def drawable(snapshot: Snapshot) -> bool:
+    """Whether the arrays of a snapshot fit each other and its windows are windows."""
+    maps = (snapshot.emf, snapshot.emf_sigma, snapshot.compton_counts)
+    profile = (snapshot.pz_au, snapshot.profile_j, snapshot.profile_sigma)
+    ct = snapshot.ct
+    slices = () if ct is None else (ct.xy, ct.xz, ct.yz)
+    return (
+        len({each.shape for each in maps}) == 1
+        and len({each.shape for each in profile}) == 1
+        and all(each.ndim == 1 for each in (*profile, snapshot.spectrum, snapshot.energy_edges_kev))
+        and snapshot.spectrum.dtype.kind == "u"
+        and all(each is None or each.ndim == 2 for each in slices)
+        and (ct is None or ct.pixel_um > 0)
+        and snapshot.incident_kev > 0
+        and 0 < snapshot.inner_au < snapshot.outer_au
+    )
+
+
+def _evidence(snapshot: Snapshot) -> tuple[object, ...]:
+    """What differs between two snapshots when data came in between them."""
+    ct = snapshot.ct
+    scan = None if ct is None else (ct.scan, ct.status, ct.n_images)
+    return (snapshot.series, snapshot.status, snapshot.health.frames_received, scan)

@@ -1,0 +1,81 @@
+"""The top of the screen: banner, age of data, and the line of figures."""
+
+import html
+from typing import Final
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from hexlive.monitor.card import PlainLabel
+from hexlive.monitor.theme import BANNER_PX, MARGIN_PX, Level, Theme
+from hexlive.monitor.words import Phrase, Tile, tiles
+from hexlive.stream.model import Snapshot
+
+BADGE_HEIGHT_PX: Final = 58
+BADGE_PADDING_PX: Final = 14
+TILE_STRETCH: Final = {"received / expected": 4, "lost": 3, "clusters 1 / 2 / >2 pixels": 3}
+
+
+class Badge(PlainLabel):
+    """A filled label: the banner, the age of the data."""
+
+    def __init__(self, theme: Theme, alignment: Qt.AlignmentFlag) -> None:
+        super().__init__("badge", alignment)
+        self._theme = theme
+        self._level: Level | None = None
+        self.setFixedHeight(BADGE_HEIGHT_PX)
+        self.setContentsMargins(BADGE_PADDING_PX, 0, BADGE_PADDING_PX, 0)
+
+    def show_phrase(self, phrase: Phrase) -> None:
+        """Show a phrase in the colour of its level."""
+        if phrase.level != self._level:
+            self._level = phrase.level
+            self.setStyleSheet(self._theme.badge(phrase.level, BANNER_PX))
+        self.say(phrase.text)
+
+
+class _TileView(QFrame):
+    """A small label above a large figure."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self._theme = theme
+        self._level: Level | None = None
+        self._label = PlainLabel("caption")
+        self._value = PlainLabel("number")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(MARGIN_PX + 4, 4, MARGIN_PX, 4)
+        layout.setSpacing(0)
+        layout.addWidget(self._label)
+        layout.addWidget(self._value)
+
+    def say(self, tile: Tile) -> None:
+        self._label.say(tile.label)
+        self._value.say(tile.value.text)
+        if tile.value.level != self._level:
+            self._level = tile.value.level
+            self._value.setStyleSheet(f"color: {self._theme.figures[self._level]};")
+        self.setToolTip(html.escape(tile.hint))
+
+
+class StatusLine:
+    """Rate, backlog, losses, rejections, occupancy, clusters, live time, recording."""
+
+    def __init__(self, theme: Theme) -> None:
+        self.widget = QWidget()
+        self._theme = theme
+        self._layout = QHBoxLayout(self.widget)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(MARGIN_PX)
+        self._views: list[_TileView] = []
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Write every figure; those that need attention are coloured."""
+        line = tiles(snapshot)
+        while len(self._views) < len(line):
+            self._views.append(_TileView(self._theme))
+            stretch = TILE_STRETCH.get(line[len(self._views) - 1].label, 2)
+            self._layout.addWidget(self._views[-1], stretch)
+        for view, tile in zip(self._views, line, strict=True):
+            view.say(tile)

@@ -1,0 +1,259 @@
+"""Every panel draws whatever arrives: full, empty, undefined, tiny and huge."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pyqtgraph as pg
+import pytest
+from msgspec.structs import replace
+from PySide6.QtCore import QRectF
+from PySide6.QtWidgets import QLabel
+from pytestqt.qtbot import QtBot
+
+from hexlive.monitor.maps import CountsMap, EmfMap, SigmaMap, decimals, mean_emf
+from hexlive.monitor.panels import PANELS, Panel
+from hexlive.monitor.slices import CtPanel
+from hexlive.monitor.spectra import ProfilePanel, SpectrumPanel
+from hexlive.monitor.theme import DARK, Theme
+from hexlive.monitor.trends import CyclingPanel, TrendPanel, time_unit
+from hexlive.stream.model import Snapshot, TrendRow
+
+SIZE = (600, 400)
+HUGE = 3000
+
+
+def with_maps(snapshot: Snapshot, values: np.ndarray) -> Snapshot:
+    return replace(
+        snapshot,
+        emf=values,
+        emf_sigma=np.abs(values) * 0.1,
+        compton_counts=values * 100,
+        hits=np.zeros(values.shape, np.uint64),
+        theta_deg=np.full(values.shape, 90.0),
+    )
+
+
+def undefined(snapshot: Snapshot) -> Snapshot:
+    n_points = snapshot.pz_au.size
+    return replace(
+        with_maps(snapshot, np.full((80, 80), np.nan)),
+        spectrum=np.zeros_like(snapshot.spectrum),
+        profile_j=np.full(n_points, np.nan),
+        profile_sigma=np.full(n_points, np.nan),
+        trend=[TrendRow(state=1, soc=None, component="anode", emf=None, emf_sigma=None)],
+        ct=replace(snapshot.ct, xy=np.full((9, 9), np.nan, np.float32)),
+        emf_mean=None,
+        emf_mean_sigma=None,
+    )
+
+
+def empty(snapshot: Snapshot) -> Snapshot:
+    nothing = np.empty(0)
+    return replace(
+        with_maps(snapshot, np.empty((0, 0))),
+        energy_edges_kev=np.zeros(1),
+        spectrum=np.empty(0, np.uint64),
+        pz_au=nothing,
+        profile_j=nothing,
+        profile_sigma=nothing,
+        trend=[],
+        cycler=[],
+        ct=replace(snapshot.ct, xy=np.empty((0, 5), np.float32), xz=None, yz=None),
+        segment=None,
+    )
+
+
+def tiny(snapshot: Snapshot) -> Snapshot:
+    one = np.ones(1)
+    return replace(
+        with_maps(snapshot, np.ones((1, 1))),
+        energy_edges_kev=np.array([93.0, 94.0]),
+        spectrum=np.ones(1, np.uint64),
+        pz_au=0 * one,
+        profile_j=one,
+        profile_sigma=one,
+        trend=snapshot.trend[:1],
+        cycler=snapshot.cycler[:1],
+        ct=replace(snapshot.ct, xy=np.ones((1, 1), np.float32), xz=np.ones((1, 9), np.float32)),
+    )
+
+
+def huge(snapshot: Snapshot) -> Snapshot:
+    ramp = np.add.outer(np.arange(HUGE), np.arange(HUGE)) / HUGE
+    rows = [
+        TrendRow(state=n, soc=0.5, component=f"part {n % 30}", emf=1.0 + n, emf_sigma=0.1)
+        for n in range(1, 300)
+    ]
+    return replace(
+        with_maps(snapshot, ramp),
+        energy_edges_kev=np.linspace(0, 160, 20_001),
+        spectrum=np.full(20_000, 2**62, np.uint64),
+        trend=rows,
+        cycler=snapshot.cycler * 50,
+        ct=replace(snapshot.ct, xy=ramp.astype(np.float32)),
+    )
+
+
+def infinite(snapshot: Snapshot) -> Snapshot:
+    values = np.where(np.eye(80) > 0, np.inf, 1.0)
+    j = np.where(np.arange(snapshot.pz_au.size) % 2, np.inf, 1.0)
+    return replace(
+        with_maps(snapshot, values),
+        emf=-values,
+        profile_j=j,
+        profile_sigma=j,
+        ct=replace(snapshot.ct, xy=values.astype(np.float32)),
+    )
+
+
+@pytest.mark.parametrize("make", PANELS)
+@pytest.mark.parametrize("change", [lambda s: s, undefined, empty, tiny, huge, infinite])
+def test_a_panel_draws_anything(
+    qtbot: QtBot,
+    snapshot: Snapshot,
+    make: Callable[[Theme], Panel],
+    change: Callable[[Snapshot], Snapshot],
+) -> None:
+    panel = make(DARK)
+    qtbot.addWidget(panel.widget)
+    panel.widget.resize(*SIZE)
+    changed = change(snapshot)
+    for each in (changed, snapshot, changed):
+        panel.show(each)
+        assert not panel.widget.grab().isNull()
+
+
+def shown(qtbot: QtBot, panel: Panel, snapshot: Snapshot) -> Panel:
+    qtbot.addWidget(panel.widget)
+    panel.widget.resize(*SIZE)
+    panel.show(snapshot)
+    panel.widget.grab()
+    return panel
+
+
+def items(panel: Panel, kind: type) -> list:
+    return [item for item in panel.widget.graphics.scene().items() if isinstance(item, kind)]
+
+
+def words(panel: Panel) -> str:
+    return " ".join(label.text() for label in panel.widget.findChildren(QLabel))
+
+
+def test_the_emf_map_shows_the_mean_with_its_uncertainty(qtbot: QtBot, snapshot: Snapshot) -> None:
+    assert "1.2187 ± 0.0041  (0.34 %)" in words(shown(qtbot, EmfMap(DARK), snapshot))
+
+
+@pytest.mark.parametrize("make", [EmfMap, SigmaMap, CountsMap])
+def test_a_map_has_row_zero_at_the_top_and_square_pixels(
+    qtbot: QtBot, snapshot: Snapshot, make: type
+) -> None:
+    panel = shown(qtbot, make(DARK), snapshot)
+    (image,) = items(panel, pg.ImageItem)
+    top, bottom = (image.mapRectToDevice(QRectF(0, row, 1, 1)) for row in (0, 79))
+    assert top.width() == pytest.approx(top.height())
+    assert top.y() < bottom.y()
+
+
+def test_undefined_pixels_are_transparent(qtbot: QtBot, snapshot: Snapshot) -> None:
+    (image,) = items(shown(qtbot, EmfMap(DARK), undefined(snapshot)), pg.ImageItem)
+    image.render()
+    assert image.qimage.hasAlphaChannel()
+    assert image.qimage.pixelColor(5, 5).alpha() == 0
+
+
+def test_the_spectrum_marks_the_compton_peak_where_physics_puts_it(
+    qtbot: QtBot, snapshot: Snapshot
+) -> None:
+    lines = items(shown(qtbot, SpectrumPanel(DARK), snapshot), pg.InfiniteLine)
+    places = [line.value() for line in lines]
+    for expected_kev in (93.87377, 115.0, 59.32, 57.98, 74.97, 72.81):
+        assert any(abs(place - expected_kev) < 1e-4 for place in places)
+
+
+def test_the_spectrum_marks_move_with_the_beam(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = shown(qtbot, SpectrumPanel(DARK), snapshot)
+    n_lines = len(items(panel, pg.InfiniteLine))
+    panel.show(replace(snapshot, incident_kev=100.0))
+    lines = items(panel, pg.InfiniteLine)
+    assert len(lines) == n_lines
+    assert 100.0 in [line.value() for line in lines]
+    assert 115.0 not in [line.value() for line in lines]
+
+
+def test_the_profile_shades_valence_and_core(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = shown(qtbot, ProfilePanel(DARK), snapshot)
+    windows = sorted(region.getRegion() for region in items(panel, pg.LinearRegionItem))
+    assert windows == [(-5.0, -1.0), (-1.0, 1.0), (1.0, 5.0)]
+
+
+def test_the_profile_has_unit_area(qtbot: QtBot, snapshot: Snapshot) -> None:
+    strong = replace(snapshot, profile_j=snapshot.profile_j * 1e6)
+    panel = shown(qtbot, ProfilePanel(DARK), strong)
+    (curve,) = (
+        item
+        for item in items(panel, pg.PlotCurveItem)
+        if item.yData is not None and item.opts["pen"].width() == 2
+    )
+    assert np.sum(curve.yData) * np.diff(curve.xData)[0] == pytest.approx(1, rel=0.02)
+
+
+def test_the_trend_has_error_bars_and_a_name_for_each_component(
+    qtbot: QtBot, snapshot: Snapshot
+) -> None:
+    panel = shown(qtbot, TrendPanel(DARK), snapshot)
+    bars = [bar for bar in items(panel, pg.ErrorBarItem) if len(bar.opts["x"])]
+    assert len(bars) == 3
+    (legend,) = items(panel, pg.LegendItem)
+    assert [label.text for _, label in legend.items] == ["anode", "electrolyte", "cathode"]
+
+
+def test_a_name_from_the_network_is_never_markup(qtbot: QtBot, snapshot: Snapshot) -> None:
+    row = replace(snapshot.trend[0], component='<img src="/etc/passwd">')
+    panel = shown(qtbot, TrendPanel(DARK), replace(snapshot, trend=[row]))
+    (legend,) = items(panel, pg.LegendItem)
+    assert legend.items[0][1].text == "&lt;img src=&quot;/etc/passwd&quot;&gt;"
+    ct = replace(snapshot.ct, engine="<b>engine</b>")
+    assert "<b>engine</b>" in words(shown(qtbot, CtPanel(DARK), replace(snapshot, ct=ct)))
+
+
+def test_states_stand_on_the_voltage_where_they_were_measured(
+    qtbot: QtBot, snapshot: Snapshot
+) -> None:
+    panel = shown(qtbot, CyclingPanel(DARK), snapshot)
+    labels = {text.toPlainText() for text in items(panel, pg.TextItem)}
+    assert labels >= {"1", "2", "3", "4", "5"}
+    assert "3.834 V" in words(panel)
+
+
+def test_slices_stay_while_the_next_scan_is_collected(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = shown(qtbot, CtPanel(DARK), snapshot)
+    nothing = {"xy": None, "xz": None, "yz": None}
+    panel.show(replace(snapshot, ct=replace(snapshot.ct, scan=5, status="collecting", **nothing)))
+    assert "scan 5: collecting" in words(panel)
+    assert all(image.image is not None for image in items(panel, pg.ImageItem))
+    titles = [label.text for label in items(panel, pg.LabelItem)]
+    assert "x-y slice of scan 4" in titles
+
+
+@pytest.mark.parametrize(
+    ("span_s", "unit"), [(0.0, "s"), (119.0, "s"), (120.0, "min"), (7200.0, "h"), (1e6, "h")]
+)
+def test_the_time_axis_has_a_fitting_unit(span_s: float, unit: str) -> None:
+    assert time_unit(span_s)[0] == unit
+
+
+@pytest.mark.parametrize(
+    ("mean", "sigma", "text"),
+    [
+        (None, None, "–"),
+        (1.25, None, "1.25"),
+        (1.25, 0.0, "1.2500 ± 0.0000  (0 %)"),
+        (1.25, 0.5, "1.25 ± 0.50  (40 %)"),
+        (0.0, 0.02, "0.000 ± 0.020"),
+    ],
+)
+def test_uncertainties_have_two_digits(
+    snapshot: Snapshot, mean: float | None, sigma: float | None, text: str
+) -> None:
+    assert mean_emf(replace(snapshot, emf_mean=mean, emf_mean_sigma=sigma)) == text
+    assert decimals(0.0041) == 4

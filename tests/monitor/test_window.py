@@ -1,0 +1,172 @@
+"""The window: redraws what is new, never queues, and tells the truth about time."""
+
+import time
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from pytestqt.qtbot import QtBot
+
+from hexlive.monitor.client import Client, Freshness
+from hexlive.monitor.window import MonitorWindow, Screen, picture
+from hexlive.stream.model import Snapshot
+
+PATIENCE_MS = 10_000
+
+
+class Mailbox:
+    """A client whose mailbox and clock the test holds."""
+
+    address = "tcp://127.0.0.1:1"
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.freshness: Freshness = "waiting"
+        self.age_s: float | None = None
+
+    def latest(self) -> Snapshot | None:
+        snapshot, self.snapshot = self.snapshot, None
+        return snapshot
+
+
+@pytest.fixture
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture
+def window(qtbot: QtBot, mailbox: Mailbox) -> MonitorWindow:
+    window = MonitorWindow(mailbox)
+    qtbot.addWidget(window)
+    window.show()
+    return window
+
+
+def pill(window: MonitorWindow) -> str:
+    return window.view.pill.said
+
+
+def banner(window: MonitorWindow) -> str:
+    return window.view.banner.said
+
+
+def test_before_the_first_snapshot_it_waits(window: MonitorWindow) -> None:
+    assert pill(window) == "WAITING"
+    assert banner(window) == "Waiting for a pipeline at tcp://127.0.0.1:1"
+
+
+def test_it_redraws_only_what_is_new(
+    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot
+) -> None:
+    mailbox.snapshot = snapshot
+    for _ in range(5):
+        window.tick()
+    assert window.n_redraws == 1
+
+
+def test_the_age_runs_on_while_nothing_comes(
+    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot
+) -> None:
+    mailbox.snapshot, mailbox.freshness, mailbox.age_s = snapshot, "fresh", 1.0
+    window.tick()
+    assert pill(window) == "FRESH 1 s"
+    mailbox.freshness, mailbox.age_s = "old", 65.0
+    window.tick()
+    assert pill(window) == "OLD 1 min 05 s"
+    assert banner(window).startswith("NO NEW DATA")
+    assert window.n_redraws == 1
+
+
+def test_lost_frames_turn_the_banner_red(
+    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot
+) -> None:
+    health = replace(snapshot.health, frames_expected=1000, frames_received=988, frames_missing=12)
+    mailbox.snapshot, mailbox.freshness = replace(snapshot, health=health), "fresh"
+    window.tick()
+    assert banner(window).startswith("LOST 1.2 %")
+    red, _ = window.view.theme.levels["alarm"]
+    assert red in window.view.banner.styleSheet()
+
+
+def test_a_long_note_does_not_widen_the_window(
+    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot
+) -> None:
+    width = window.width()
+    mailbox.snapshot = replace(snapshot, status="error", note="word " * 10_000)
+    mailbox.freshness = "error"
+    window.tick()
+    assert window.view.banner.text().endswith("…")
+    assert window.minimumSizeHint().width() < width
+    assert window.width() == width
+
+
+def test_nothing_overlaps_at_full_hd(qtbot: QtBot, snapshot: Snapshot) -> None:
+    screen = Screen()
+    qtbot.addWidget(screen)
+    screen.show_snapshot(snapshot)
+    picture(screen, (1920, 1080))
+    parts = [screen.banner, screen.pill, screen.status.widget]
+    areas = [part.geometry() for part in (*parts, *(p.widget for p in screen.panels))]
+    assert all(screen.rect().contains(area) for area in areas)
+    for i, area in enumerate(areas):
+        assert not any(area.intersects(other) for other in areas[i + 1 :])
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1000, 1000), (3840, 2160)])
+def test_a_picture_has_the_size_asked_for(
+    qtbot: QtBot, snapshot: Snapshot, size: tuple[int, int]
+) -> None:
+    screen = Screen()
+    qtbot.addWidget(screen)
+    screen.show_snapshot(snapshot)
+    image = picture(screen, size)
+    assert (image.width(), image.height()) == size
+
+
+def test_a_flood_is_drawn_at_the_pace_of_the_window(
+    qtbot: QtBot, publisher: Any, snapshot: Snapshot
+) -> None:
+    with Client(publisher.address) as client:
+        window = MonitorWindow(client)
+        qtbot.addWidget(window)
+        window.show()
+        began_s = time.monotonic()
+
+        def flooded() -> bool:
+            for _ in range(20):
+                publisher.send(snapshot)
+            return client.received > 1000
+
+        def settled() -> bool:
+            publisher.send(replace(snapshot, sequence=77))
+            return window.shown is not None and window.shown.sequence == 77
+
+        qtbot.waitUntil(flooded, timeout=PATIENCE_MS)
+        qtbot.waitUntil(settled, timeout=PATIENCE_MS)
+        assert 1 <= window.n_redraws <= 10 * (time.monotonic() - began_s) + 2
+        assert pill(window).startswith("FRESH")
+        window.close()
+
+
+def test_two_monitors_see_the_same_run(qtbot: QtBot, publisher: Any, snapshot: Snapshot) -> None:
+    with Client(publisher.address) as one, Client(publisher.address) as two:
+        windows = [MonitorWindow(one), MonitorWindow(two)]
+        for window in windows:
+            qtbot.addWidget(window)
+
+        def both() -> bool:
+            publisher.send(replace(snapshot, status="stopped"))
+            return all(pill(window) == "STOPPED" for window in windows)
+
+        qtbot.waitUntil(both, timeout=PATIENCE_MS)
+        for window in windows:
+            window.close()
+
+
+def test_a_closed_window_polls_no_more(
+    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot, qtbot: QtBot
+) -> None:
+    window.close()
+    mailbox.snapshot = snapshot
+    qtbot.wait(250)
+    assert mailbox.snapshot is snapshot
