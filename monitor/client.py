@@ -136,8 +136,6 @@ class Client:
             return
         if not isinstance(message, Snapshot):
             self.invalid["type"] += 1
-        elif not drawable(message):
-            self.invalid["shape"] += 1
         else:
             self._store(message)
 
@@ -155,24 +153,6 @@ def judge(snapshot: Snapshot, age_s: float) -> Freshness:
     if snapshot.status != "running":
         return snapshot.status
     return "fresh" if age_s < FRESH_S else "stale" if age_s < STALE_S else "old"
-
-
-def drawable(snapshot: Snapshot) -> bool:
-    """Whether the arrays of a snapshot fit each other and its windows are windows."""
-    maps = (snapshot.emf, snapshot.emf_sigma, snapshot.compton_counts)
-    profile = (snapshot.pz_au, snapshot.profile_j, snapshot.profile_sigma)
-    ct = snapshot.ct
-    slices = () if ct is None else (ct.xy, ct.xz, ct.yz)
-    return (
-        len({each.shape for each in maps}) == 1
-        and len({each.shape for each in profile}) == 1
-        and all(each.ndim == 1 for each in (*profile, snapshot.spectrum, snapshot.energy_edges_kev))
-        and snapshot.spectrum.dtype.kind == "u"
-        and all(each is None or each.ndim == 2 for each in slices)
-        and (ct is None or ct.pixel_um > 0)
-        and snapshot.incident_kev > 0
-        and 0 < snapshot.inner_au < snapshot.outer_au
-    )
 
 
 def _evidence(snapshot: Snapshot) -> tuple[object, ...]:

@@ -60,9 +60,10 @@ def reconstruct(
         stated["centre"] = "auto" if centre == "auto" else _column(centre)
     settings = with_overrides(load_config(config_file).tomography, stated, "tomography")
     view = reconstruct_file(scan, settings, out, entry)
+    measured = f", Ra {view['ra_um']:.2f} um, Rq {view['rq_um']:.2f} um" if view["ra_um"] else ""
     print(
         f"{out}: centre {view['centre_px']:.2f} px, engine {view['engine']}, "
-        f"{view['seconds']:.1f} s, Ra {view['ra_um']:.2f} um, Rq {view['rq_um']:.2f} um"
+        f"{view['seconds']:.1f} s{measured}"
     )
     if view["note"]:
         print(view["note"])

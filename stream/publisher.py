@@ -107,10 +107,11 @@ def trend_rows(compton: ComptonResult) -> list[TrendRow]:
     return [
         TrendRow(
             state=state,
-            soc=compton.states.get(state),
+            soc=compton.states[state].soc,
             component=name,
             emf=float(part.windows.emf),
             emf_sigma=float(part.windows.sigma),
+            time_s=compton.states[state].started_s,
         )
         for state, parts in sorted(compton.components.items())
         for name, part in parts.items()

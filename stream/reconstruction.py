@@ -1,11 +1,13 @@
 """One CT scan from file to volume, slices and roughness: what the worker and the command run."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from hexlive.reconstruct.engines import fbp
+from hexlive.reconstruct.segmentation import SurfaceError
 from hexlive.reconstruct.surface import anode_surface
 from hexlive.reconstruct.tomography import (
     TomographySettings,
@@ -34,21 +36,28 @@ def reconstruct_file(
         The scan or the settings cannot be used, or the engine is not there.
     """
     scan = read_scan(path, entry)
+    if scan.pixel_um is not None:
+        settings = replace(settings, pixel_um=scan.pixel_um)
     result = reconstruct(scan, settings)
-    write_volume(volume_path, result)
+    notes = list(result.warnings)
+    try:
+        surface = anode_surface(result.volume, result.pixel_um, settings.surface)
+    except SurfaceError as error:
+        surface = None
+        notes.append(str(error))
+    write_volume(volume_path, result, surface)
     slices = orthoslices(result.volume)
-    surface = anode_surface(result.volume, result.pixel_um, settings.surface)
     return {
         "centre_px": result.centre.px,
         "engine": result.engine,
         "seconds": sum(result.seconds.values()),
-        "ra_um": surface.ra_um,
-        "rq_um": surface.rq_um,
+        "ra_um": surface.ra_um if surface else None,
+        "rq_um": surface.rq_um if surface else None,
         "volume_file": volume_path.name,
         "xy": slices.xy,
         "xz": slices.xz,
         "yz": slices.yz,
-        "note": " ".join(result.warnings),
+        "note": " ".join(notes),
     }
 
 

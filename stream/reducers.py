@@ -69,7 +69,7 @@ class ComptonReducer:
         self._frame_rate_hz = config.detector.frame_rate_hz
         self._segment: Segment | None = None
         self._regions: dict[int, dict[int, RegionSums]] = {}
-        self._states: dict[int, float | None] = {}
+        self._states: dict[int, Segment] = {}
 
     def add(self, message: Message) -> None:
         """Count frames; a new segment starts from zero."""
@@ -113,7 +113,7 @@ class ComptonReducer:
             return
         if segment.state is None or segment.region is None:
             return
-        self._states[segment.state] = segment.soc
+        self._states.setdefault(segment.state, segment)
         self._regions.setdefault(segment.state, {})[segment.region] = RegionSums(
             spectrum=counts.spectra[self.valid].sum(axis=0, dtype=np.uint64),
             profile=summed,

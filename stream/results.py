@@ -35,7 +35,7 @@ class ComptonResult:
     components
         Of every state, as far as its regions have been exposed.
     states
-        The state of charge of each state in ``components``.
+        The first exposure of each state in ``components``: its state of charge, its time.
     """
 
     segment: Segment | None
@@ -47,7 +47,7 @@ class ComptonResult:
     mean: EmfResult
     profile: Profile
     components: dict[int, dict[ComponentName, Component]]
-    states: dict[int, float | None]
+    states: dict[int, Segment]
 
     @property
     def compton_counts(self) -> NDArray[np.float64]:

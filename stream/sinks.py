@@ -190,7 +190,8 @@ def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) 
     states = [state for state, _, _ in rows]
     columns: dict[str, Any] = {
         "state": np.array(states),
-        "soc": np.array([_or_nan(result.states.get(state)) for state in states]),
+        "soc": np.array([_or_nan(result.states[state].soc) for state in states]),
+        "time_s": np.array([_or_nan(result.states[state].started_s) for state in states]),
         "emf": np.array([float(windows.emf) for _, _, windows in rows]),
         "emf_sigma": np.array([float(windows.sigma) for _, _, windows in rows]),
         "ra_um": np.array([_or_nan(getattr(scans.get(s), "ra_um", None)) for s in states]),

@@ -112,9 +112,28 @@ def _check(message: AnyMessage) -> None:
             _expect("angles_deg", angles, "<f8", 1)
             if not len(images) == len(key) == len(angles):
                 raise WireError("shape: images, image_key and angles_deg differ in length.")
-        case Snapshot(emf=emf, spectrum=spectrum, energy_edges_kev=edges):
-            if emf.ndim != 2 or len(edges) != len(spectrum) + 1:
-                raise WireError("shape: the maps or the spectrum of a snapshot do not fit.")
+        case Snapshot() if not _drawable(message):
+            raise WireError("shape: the arrays of a snapshot do not fit each other.")
+
+
+def _drawable(snapshot: Snapshot) -> bool:
+    """Whether the arrays of a snapshot fit each other and its windows are windows."""
+    maps = (snapshot.emf, snapshot.emf_sigma, snapshot.compton_counts)
+    profile = (snapshot.pz_au, snapshot.profile_j, snapshot.profile_sigma)
+    spectrum, edges, ct = snapshot.spectrum, snapshot.energy_edges_kev, snapshot.ct
+    slices = () if ct is None else (ct.xy, ct.xz, ct.yz)
+    return (
+        maps[0].ndim == 2
+        and len({each.shape for each in maps}) == 1
+        and len({each.shape for each in profile}) == 1
+        and all(each.ndim == 1 for each in (*profile, spectrum, edges))
+        and len(edges) == len(spectrum) + 1
+        and spectrum.dtype.kind == "u"
+        and all(each is None or each.ndim == 2 for each in slices)
+        and (ct is None or ct.pixel_um > 0)
+        and snapshot.incident_kev > 0
+        and 0 < snapshot.inner_au < snapshot.outer_au
+    )
 
 
 def _expect(name: str, array: np.ndarray[Any, Any], dtype: str, n_dims: int) -> None:

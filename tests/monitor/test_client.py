@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hexlive.monitor import client as client_module
-from hexlive.monitor.client import AddressError, Client, drawable, judge
+from hexlive.monitor.client import AddressError, Client, judge
 from hexlive.stream.model import End, Snapshot
 from hexlive.stream.wire import encode
 
@@ -117,15 +117,20 @@ def test_bad_bytes_are_counted_by_reason(
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(
-    make_snapshot: Callable[..., Snapshot], changes: dict[str, object]
+    publisher: Any,
+    client: Client,
+    make_snapshot: Callable[..., Snapshot],
+    changes: dict[str, object],
 ) -> None:
-    assert drawable(make_snapshot())
-    assert not drawable(make_snapshot(**changes))
+    publisher.send(make_snapshot(**changes))
+    wait_for(lambda: client.invalid["shape"] == 1)
+    assert client.latest() is None
 
 
-def test_a_slice_must_be_an_image(snapshot: Snapshot) -> None:
+def test_a_slice_must_be_an_image(publisher: Any, client: Client, snapshot: Snapshot) -> None:
     flat = msgspec.structs.replace(snapshot.ct, xy=np.zeros(9, np.float32))
-    assert not drawable(msgspec.structs.replace(snapshot, ct=flat))
+    publisher.send(msgspec.structs.replace(snapshot, ct=flat))
+    wait_for(lambda: client.invalid["shape"] == 1)
 
 
 def test_a_server_of_another_protocol_does_no_harm() -> None:

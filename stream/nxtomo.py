@@ -1,0 +1,298 @@
+"""CT scans and volumes as NeXus files: NXtomo in and out, NXtomoproc out.
+
+A scan is ``(images, rows, columns)`` with an image key per image: 0 projection, 1 flat, 2 dark,
+3 invalid.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import hdf5plugin
+import numpy as np
+from numpy.typing import NDArray
+
+from hexlive.reconstruct.scan import Scan
+from hexlive.reconstruct.surface import Surface
+from hexlive.reconstruct.tomography import Reconstruction
+from hexlive.stream.files import opened, part_of, publish, whole_or_absent
+from hexlive.stream.layouts import FormatError, Layout, find_layout
+
+PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
+
+UM_PER_UNIT: Final = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "micron": 1.0}
+CHUNK: Final = (8, 128, 128)  # of a volume: any orthoslice reads little more than itself
+
+
+def read_scan(path: Path, entry: str | None = None, rows: slice | None = None) -> Scan:
+    """Read a CT scan from an NXtomo, DIAD or Data Exchange file.
+
+    Parameters
+    ----------
+    entry
+        Where to look in the file, such as "entry1/tomo_entry" or "scan_0001"; None: anywhere.
+    rows
+        Detector rows to read; None: all.
+
+    Raises
+    ------
+    FileError
+        The file is missing or not readable.
+    FormatError
+        It holds no scan, or one that makes no sense.
+    """
+    with opened(path) as file:
+        try:
+            if entry is None and isinstance(file.get("exchange/theta"), h5py.Dataset):
+                return _data_exchange(file["exchange"], rows or slice(None))
+            return _nxtomo(find_layout(file, path, entry), path, rows or slice(None))
+        except (KeyError, OSError) as error:
+            raise FormatError(f"{path} is damaged or links to a file that is gone.") from error
+
+
+def _nxtomo(layout: Layout, path: Path, rows: slice) -> Scan:
+    n = min(len(layout.data), len(layout.image_key), len(layout.angle))
+    key = layout.image_key[:n]
+    angles_deg = np.asarray(layout.angle[:n], np.float64)
+    if str(layout.angle.attrs.get("units", "")).lower().startswith("rad"):
+        angles_deg = np.rad2deg(angles_deg)
+    key = np.where((key == PROJECTION) & ~np.isfinite(angles_deg), INVALID, key)
+    projections = _images(layout.data, np.flatnonzero(key == PROJECTION), rows)
+    if projections is None:
+        raise FormatError(f"{path} holds no projections: no image has the image key 0.")
+    return Scan(
+        projections=projections,
+        flats=_images(layout.data, np.flatnonzero(key == FLAT), rows),
+        darks=_images(layout.data, np.flatnonzero(key == DARK), rows),
+        angles_deg=angles_deg[key == PROJECTION],
+        pixel_um=_pixel_um(layout.pixel_size),
+        notes=tuple(_notes(layout, key)),
+    )
+
+
+def _notes(layout: Layout, key: NDArray[Any]) -> Iterator[str]:
+    n_invalid = int(np.count_nonzero(~np.isin(key, (PROJECTION, FLAT, DARK))))
+    if n_invalid:
+        yield f"{n_invalid} of {len(key)} images are marked invalid and were left out."
+    n_lost = max(len(layout.data), len(layout.image_key), len(layout.angle)) - len(key)
+    if n_lost:
+        yield f"The scan was cut short: {n_lost} images lack their pixels, angle or image key."
+
+
+def _images(data: h5py.Dataset, where: NDArray[np.intp], rows: slice) -> NDArray[Any] | None:
+    """Read some images, run by run, as that is many times faster in HDF5 than image by image."""
+    if not where.size:
+        return None
+    n_rows = len(range(data.shape[1])[rows])
+    images = np.empty((len(where), n_rows, data.shape[2]), data.dtype)
+    filled = 0
+    for run in np.split(where, np.flatnonzero(np.diff(where) > 1) + 1):
+        data.read_direct(
+            images, np.s_[run[0] : run[-1] + 1, rows], np.s_[filled : filled + len(run)]
+        )
+        filled += len(run)
+    return images
+
+
+def _data_exchange(exchange: h5py.Group, rows: slice) -> Scan:
+    """The layout of the Advanced Photon Source: data, data_white, data_dark, theta in degrees."""
+    flats, darks = (
+        exchange[name][:, rows] if name in exchange else None
+        for name in ("data_white", "data_dark")
+    )
+    angles_deg = exchange["theta"][:].astype(np.float64)
+    projections = exchange["data"][: len(angles_deg), rows]
+    return Scan(
+        projections=projections,
+        flats=flats,
+        darks=darks,
+        angles_deg=angles_deg[: len(projections)],
+    )
+
+
+def _pixel_um(dataset: h5py.Dataset | None) -> float | None:
+    """In um, whatever the unit; NeXus says metres where there is none."""
+    if dataset is None or dataset.size != 1:
+        return None
+    unit = str(dataset.attrs.get("units", "m"))
+    return float(np.ravel(dataset[()])[0]) * UM_PER_UNIT.get(unit, UM_PER_UNIT["m"])
+
+
+class ScanFile:
+    """An NXtomo file that grows with the scan and gets its name when the scan is complete.
+
+    Parameters
+    ----------
+    path
+        Final name; until `close`, the file has a temporary one beside it.
+    shape
+        (rows, columns) of an image.
+    pixel_um
+        Pixel size at the sample, where known.
+    dtype
+        Of the images.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int],
+        *,
+        pixel_um: float | None = None,
+        dtype: str = "<u2",
+    ) -> None:
+        self._path, self._part = path, part_of(path)
+        self._file = h5py.File(self._part, "w")
+        entry = _group(self._file, "entry1", "NXentry", default="tomo_entry")
+        self._file.attrs["default"] = "entry1"
+        tomo = _group(entry, "tomo_entry", "NXsubentry", default="data")
+        tomo["definition"] = "NXtomo"
+        tomo["title"] = path.stem
+        detector = _group(_group(tomo, "instrument", "NXinstrument"), "detector", "NXdetector")
+        sample = _group(tomo, "sample", "NXsample")
+        sample["name"] = path.stem
+        self._images = detector.create_dataset(
+            "data", (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape),
+            **hdf5plugin.Bitshuffle(cname="lz4"),
+        )  # fmt: skip
+        self._image_key = detector.create_dataset("image_key", (0,), np.uint8, maxshape=(None,))
+        self._angles = sample.create_dataset("rotation_angle", (0,), "<f8", maxshape=(None,))
+        self._angles.attrs["units"] = "degree"
+        if pixel_um is not None:
+            for name in ("x_pixel_size", "y_pixel_size"):
+                detector[name] = pixel_um
+                detector[name].attrs["units"] = "um"
+        data = _group(tomo, "data", "NXdata", signal="data")
+        for dataset in (self._images, self._image_key, self._angles):
+            data[dataset.name.rpartition("/")[2]] = h5py.SoftLink(dataset.name)
+
+    def append(
+        self,
+        images: NDArray[Any],
+        angles_deg: NDArray[np.float64],
+        image_key: NDArray[np.uint8],
+    ) -> None:
+        """Add ``(images, rows, columns)`` with an angle and an image key each.
+
+        Raises
+        ------
+        ValueError
+            The three differ in length, or the images are not of the size of the file.
+        OSError
+            The disk is full or gone.
+        """
+        if not len(images) == len(angles_deg) == len(image_key):
+            raise ValueError("Images, angles and image keys differ in length.")
+        if images.shape[1:] != self._images.shape[1:]:
+            raise ValueError(f"Images of {images.shape[1:]} pixels do not fit this scan.")
+        n_before, n_after = len(self._images), len(self._images) + len(images)
+        datasets = self._images, self._angles, self._image_key
+        for dataset, values in zip(datasets, (images, angles_deg, image_key), strict=True):
+            dataset.resize(n_after, axis=0)
+            dataset[n_before:] = values
+
+    def close(self) -> Path:
+        """Finish the file and give it its name, which is returned."""
+        self._file.close()
+        publish(self._part, self._path)
+        return self._path
+
+    def discard(self) -> None:
+        """Drop what was written."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+def write_scan(path: Path, scan: Scan) -> None:
+    """Write a scan as NXtomo, for another program or another day.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written to.
+    """
+    file = ScanFile(
+        path, scan.projections.shape[1:], pixel_um=scan.pixel_um, dtype=scan.projections.dtype.str
+    )
+    for key, images in ((DARK, scan.darks), (FLAT, scan.flats), (PROJECTION, scan.projections)):
+        if images is not None:
+            angles = scan.angles_deg if key == PROJECTION else np.zeros(len(images))
+            file.append(images, angles, np.full(len(images), key, np.uint8))
+    file.close()
+
+
+def write_volume(path: Path, result: Reconstruction, surface: Surface | None = None) -> None:
+    """Write a volume as NXtomoproc, with how it came about, and the anode's surface if there is.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written to.
+    """
+    with whole_or_absent(path) as part, h5py.File(part, "w") as file:
+        file.attrs["default"] = "entry"
+        entry = _group(file, "entry", "NXentry", default="data")
+        entry["definition"] = "NXtomoproc"
+        entry["title"] = path.stem
+        _write_process(entry, result)
+        data = _group(entry, "data", "NXdata", signal="data", axes=["z", "y", "x"])
+        volume = data.create_dataset(
+            "data", data=result.volume, chunks=tuple(map(min, CHUNK, result.volume.shape)),
+            **hdf5plugin.Bitshuffle(cname="lz4"),
+        )  # fmt: skip
+        volume.attrs.update(
+            {"long_name": "attenuation per pixel length", "units": "", "transform": "linear"}
+        )
+        _write_axes(data, result)
+        if surface is not None:
+            _write_surface(entry, surface)
+
+
+def _write_process(entry: h5py.Group, result: Reconstruction) -> None:
+    process = _group(entry, "reconstruction", "NXprocess")
+    process["program"], process["version"] = "hexlive", version("hexlive")
+    process["date"] = datetime.now(UTC).isoformat(timespec="seconds")
+    process["warnings"] = " ".join(result.warnings)
+    parameters = _group(process, "parameters", "NXparameters")
+    for name in ("engine", "rings", "ring_score_before", "ring_score_after", "pixel_um"):
+        parameters[name] = getattr(result, name)
+    parameters["centre_px"] = result.centre.px
+    for name, px in result.centre.by_method.items():
+        parameters[f"centre_{name}_px"] = px
+    for stage, seconds in result.seconds.items():
+        parameters[f"{stage.replace('-', '_')}_s"] = seconds
+
+
+def _write_axes(data: h5py.Group, result: Reconstruction) -> None:
+    depth, height, width = result.volume.shape
+    axes = {
+        "z": np.arange(depth) + result.first_row,
+        "y": np.arange(height) - (height - 1) / 2,
+        "x": np.arange(width) - (width - 1) / 2,
+    }
+    for name, px in axes.items():
+        data[name] = px * result.pixel_um
+        data[name].attrs["units"] = "um"
+
+
+def _write_surface(entry: h5py.Group, surface: Surface) -> None:
+    group = _group(entry, "surface", "NXdata", signal="height_um")
+    for name in ("ra_um", "rq_um", "ra_sigma_um", "volume_um3", "porosity", "voxel_um"):
+        group.attrs[name] = getattr(surface, name)
+    group.attrs["attenuation_per_cm"] = surface.attenuation_per_cm
+    for name in ("height_um", "thickness_um", "void_volumes_um3", "porosity_profile"):
+        group[name] = getattr(surface, name)
+
+
+def _group(parent: h5py.Group, name: str, nexus_class: str, **attributes: Any) -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs.update({"NX_class": nexus_class, **attributes})
+    return group

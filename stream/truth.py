@@ -1,0 +1,232 @@
+"""What the simulated experiment should give: EMF without a detector, and as the detector sees it.
+
+The expectation comes from photons followed one by one through the sensor, not from frames: their
+energy deficit, folded with the known spectra, gives L and H for each class of photon, angle and
+photon rate; sums over pixels and the algebra of components do the rest.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from hexlive.kernels.backend import EventSettings, SpectrumSettings
+from hexlive.reconstruct.compton import FloatArray
+from hexlive.stream.expectation import WindowYield, window_yield
+from hexlive.stream.phantom import make_phantom
+from hexlive.stream.scene import CLASSES, MATERIALS, STATES, free_windows
+from hexlive.stream.simulate import Simulator
+
+
+class EmfTruth(msgspec.Struct, frozen=True, kw_only=True):
+    """EMF of a component or a region in one state.
+
+    Attributes
+    ----------
+    name
+        "anode", "electrolyte", "cathode", or "region_1" and so on.
+    free
+        L/H of J itself.
+    isolated, isolated_sigma
+        As the detector sees it when photons never meet in a frame.
+    seen, seen_sigma
+        As the detector sees it at the simulated rate, where photons that meet are lost or mixed;
+        the sigma is that of the expectation, not of a measurement.
+    """
+
+    state: int
+    soc: float
+    name: str
+    free: float | None
+    isolated: float
+    isolated_sigma: float
+    seen: float
+    seen_sigma: float
+
+
+class CtTruth(msgspec.Struct, frozen=True, kw_only=True):
+    """The cell that a CT scan saw."""
+
+    scan: int
+    state: int
+    pixel_um: float
+    centre_px: float
+    ra_um: float
+    rq_um: float
+    anode_volume_um3: float
+    void_volume_um3: float
+    n_voids: int
+
+
+class SegmentTruth(msgspec.Struct, frozen=True, kw_only=True):
+    """Frames of one exposure, and its mean number of absorbed photons per frame."""
+
+    number: int
+    state: int
+    region: int
+    first_frame: int
+    n_frames: int
+    n_lost: int
+    photons_per_frame: float
+
+
+class Truth(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything known about a simulated experiment, and the event options it holds for."""
+
+    seed: int
+    occupancy: float
+    threshold_kev: float
+    policy: str
+    max_cluster: int
+    segments: list[SegmentTruth]
+    emf: list[EmfTruth]
+    ct: list[CtTruth]
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+
+
+def load_truth(path: Path) -> Truth:
+    """Read what `Truth.save` wrote."""
+    return msgspec.json.decode(path.read_bytes(), type=Truth)
+
+
+def truth(
+    simulator: Simulator,
+    events: EventSettings | None = None,
+    spectrum: SpectrumSettings | None = None,
+) -> Truth:
+    """Everything known about an experiment; takes some seconds.
+
+    Parameters
+    ----------
+    events, spectrum
+        How frames will be counted; None: the defaults.
+    """
+    events, spectrum = events or EventSettings(), spectrum or SpectrumSettings()
+    settings = simulator.settings
+    brightest = max(
+        (simulator.photon_map(state, region) for state, region in settings.exposures),
+        key=lambda per_frame: float(per_frame.sum()),
+    )
+    yields = window_yield(
+        brightest, simulator.theta_rad, settings.compton, events, spectrum, settings.seed
+    )
+    return Truth(
+        seed=settings.seed,
+        occupancy=settings.occupancy,
+        threshold_kev=events.threshold_kev,
+        policy=events.policy,
+        max_cluster=events.max_cluster,
+        segments=_segments(simulator),
+        emf=[
+            row
+            for state in dict.fromkeys(settings.states)
+            for row in _rows(simulator, yields, state)
+        ],
+        ct=_scans(simulator),
+    )
+
+
+def _rows(simulator: Simulator, yields: WindowYield, state: int) -> Iterator[EmfTruth]:
+    """Regions, then those components whose regions are all measured."""
+    regions = simulator.settings.regions
+    seen = {region: _region_sums(simulator, yields, state, region, 1.0) for region in regions}
+    alone = {region: _region_sums(simulator, yields, state, region, 0.0) for region in regions}
+    free = {
+        region: _free_emf(simulator, simulator.scene.region(region, state)) for region in regions
+    }
+    for region in regions:
+        yield _row(state, f"region_{region}", free[region], alone[region], seen[region])
+    for name, factors in simulator.settings.components.mixing.items():
+        if factors.keys() <= seen.keys():
+            part = _free_emf(simulator, simulator.scene.part(name, state))
+            yield _row(state, name, part, _mixed(alone, factors), _mixed(seen, factors))
+
+
+def _region_sums(
+    simulator: Simulator, yields: WindowYield, state: int, region: int, pile_up: float
+) -> FloatArray:
+    """L and H of a region per frame, over the pixels that are not masked, ``(groups, 2)``."""
+    valid = ~simulator.camera.faulty
+    per_frame = simulator.photon_map(state, region)[:, valid]
+    rate = pile_up * per_frame.sum(axis=0)
+    return yields.sums(per_frame, simulator.theta_rad[valid], rate)
+
+
+def _mixed(sums: Mapping[int, FloatArray], factors: Mapping[int, float]) -> FloatArray:
+    return sum((factor * sums[region] for region, factor in factors.items()), np.zeros(2))
+
+
+def _free_emf(simulator: Simulator, counts: FloatArray) -> float:
+    """L/H of the materials in a map, over the pixels that are not masked."""
+    of_class = counts[:, ~simulator.camera.faulty].sum(axis=1)
+    low, high = np.sum(
+        [
+            of_class[CLASSES.index(name)] * np.array(free_windows(name, simulator.settings.compton))
+            for name in MATERIALS
+        ],
+        axis=0,
+    )
+    return float(low / high)
+
+
+def _row(state: int, name: str, free: float, isolated: FloatArray, seen: FloatArray) -> EmfTruth:
+    (alone, alone_sigma), (mixed, mixed_sigma) = _emf(isolated), _emf(seen)
+    return EmfTruth(
+        state=state,
+        soc=STATES[state].soc,
+        name=name,
+        free=free,
+        isolated=alone,
+        isolated_sigma=alone_sigma,
+        seen=mixed,
+        seen_sigma=mixed_sigma,
+    )
+
+
+def _emf(sums: FloatArray) -> tuple[float, float]:
+    """EMF of pooled L and H, and its standard error from the independent groups."""
+    low, high = sums.mean(axis=0)
+    groups = sums[:, 0] / sums[:, 1]
+    return float(low / high), float(groups.std(ddof=1) / np.sqrt(len(groups)))
+
+
+def _segments(simulator: Simulator) -> list[SegmentTruth]:
+    n_frames = simulator.settings.frames_per_segment
+    return [
+        SegmentTruth(
+            number=number,
+            state=state,
+            region=region,
+            first_frame=(number - 1) * n_frames,
+            n_frames=n_frames,
+            n_lost=int(simulator.lost(number).sum()),
+            photons_per_frame=float(simulator.photon_map(state, region).sum()),
+        )
+        for number, (state, region) in enumerate(simulator.settings.exposures, start=1)
+    ]
+
+
+def _scans(simulator: Simulator) -> list[CtTruth]:
+    settings = simulator.settings
+    states = [state for state in settings.states if state in settings.ct_after_states]
+    return [_scan(simulator, number, state) for number, state in enumerate(states, start=1)]
+
+
+def _scan(simulator: Simulator, number: int, state: int) -> CtTruth:
+    scan = simulator.settings.scan
+    phantom = make_phantom(state, scan, simulator.settings.seed)
+    return CtTruth(
+        scan=number,
+        state=state,
+        pixel_um=scan.pixel_um,
+        centre_px=scan.centre_px,
+        ra_um=phantom.ra_um,
+        rq_um=phantom.rq_um,
+        anode_volume_um3=phantom.anode_volume_um3,
+        void_volume_um3=phantom.void_volume_um3,
+        n_voids=phantom.n_voids,
+    )

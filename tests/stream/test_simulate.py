@@ -1,0 +1,203 @@
+"""The simulated experiment: messages, statistics, and its own truth."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+pytest.importorskip("xraylib")
+
+from hexlive.kernels.backend import EventSettings, SpectrumSettings, open_backend
+from hexlive.reconstruct.compton import window_edges_kev
+from hexlive.reconstruct.emf import each, emf, emf_weights, pool
+from hexlive.stream.config import DetectorSettings
+from hexlive.stream.model import (
+    Cycler,
+    End,
+    Frames,
+    Projections,
+    ScanEnd,
+    ScanStart,
+    Segment,
+    Start,
+)
+from hexlive.stream.phantom import ScanSettings
+from hexlive.stream.scene import STATES
+from hexlive.stream.simulate import Simulator, SimulatorSettings, runs
+from hexlive.stream.truth import load_truth, truth
+from hexlive.stream.wire import decode, encode
+
+SMALL = DetectorSettings(rows=24, columns=24, pitch_mm=0.8)
+SCAN = ScanSettings(rows=32, columns=60, n_projections=20, n_flats=2, n_darks=2, axis_offset_px=1.6)
+
+
+def experiment(**changes):
+    settings = {"detector": SMALL, "states": (1, 4), "frames_per_segment": 1000, "scan": SCAN}
+    return Simulator(SimulatorSettings(**(settings | changes)))
+
+
+def of_kind(messages, kind):
+    return [message for message in messages if isinstance(message, kind)]
+
+
+def all_frames(messages):
+    return np.concatenate([message.frames for message in of_kind(messages, Frames)])
+
+
+def test_messages_tell_the_whole_experiment_in_order():
+    messages = list(experiment(ct_after_states=(4,)).messages(started_s=50.0, series="a"))
+    assert isinstance(messages[0], Start)
+    assert isinstance(messages[-1], End)
+    segments = of_kind(messages, Segment)
+    assert [(s.state, s.region) for s in segments] == [(s, r) for s in (1, 4) for r in (1, 2, 3)]
+    assert [s.number for s in segments] == [1, 2, 3, 4, 5, 6]
+    assert [s.soc for s in segments] == [STATES[s.state].soc for s in segments]
+    first = [s.first_frame for s in segments]
+    assert first == [1000 * n for n in range(6)]
+    kinds = [type(message) for message in messages]
+    scan_start, scan_end = kinds.index(ScanStart), kinds.index(ScanEnd)
+    assert set(kinds[scan_start + 1 : scan_end]) == {Projections}
+    assert scan_end == len(messages) - 2
+
+
+def test_frame_numbers_and_times_run_on_without_gaps():
+    batches = of_kind(experiment().messages(started_s=50.0), Frames)
+    assert all(a.end_frame == b.first_frame for a, b in pairwise(batches))
+    assert batches[0].first_frame == 0
+    assert batches[-1].end_frame == 6000
+    assert all(b.timestamp_s == 50.0 + b.first_frame / 9000 for b in batches)
+
+
+def test_every_message_survives_the_wire():
+    simulator = experiment(frames_per_segment=20, states=(1,), ct_after_states=(1,))
+    for message in simulator.messages():
+        again = decode([bytes(part) for part in encode(message)])
+        assert type(again) is type(message)
+
+
+def test_the_same_settings_give_the_same_frames_in_any_batches():
+    reference = all_frames(experiment(states=(1,)).messages())
+    np.testing.assert_array_equal(
+        all_frames(experiment(states=(1,), batch_frames=77).messages()), reference
+    )
+    other = all_frames(experiment(states=(1,), seed=2).messages())
+    assert (other != reference).any()
+
+
+def test_lost_frames_are_missing_and_known():
+    simulator, whole = experiment(states=(1,), loss=0.02), experiment(states=(1,))
+    batches = of_kind(simulator.messages(), Frames)
+    numbers = np.concatenate([np.arange(b.first_frame, b.end_frame) for b in batches])
+    lost = np.concatenate([simulator.lost(segment) for segment in (1, 2, 3)])
+    np.testing.assert_array_equal(numbers, np.flatnonzero(~lost))
+    assert 0.01 < lost.mean() < 0.03
+    kept = all_frames(whole.messages())[numbers]
+    np.testing.assert_array_equal(np.concatenate([b.frames for b in batches]), kept)
+
+
+def test_runs_are_half_open_ranges():
+    assert runs(np.array([1, 1, 0, 1, 0, 0], bool)) == [(0, 2), (3, 4)]
+    assert runs(np.zeros(3, bool)) == []
+
+
+def test_cycler_follows_the_states():
+    simulator = experiment(states=(1, 4, 7), frames_per_segment=3000)
+    rows = of_kind(simulator.messages(started_s=10.0), Cycler)
+    np.testing.assert_allclose(np.diff([row.time_s for row in rows]), 0.25)
+    capacity_ah = np.array([row.capacity_ah for row in rows])
+    assert np.sign(np.diff(capacity_ah[2:5]))[0] == np.sign(rows[3].current_ampere) == 1
+    assert rows[8].current_ampere < 0
+    assert capacity_ah.max() <= 2e-3
+    assert all(2.5 < row.voltage_volt < 4.4 for row in rows)
+
+
+def test_scan_numbers_agree():
+    messages = list(experiment(ct_after_states=(1, 4), frames_per_segment=10).messages())
+    starts, ends = of_kind(messages, ScanStart), of_kind(messages, ScanEnd)
+    assert [start.scan for start in starts] == [end.scan for end in ends] == [1, 2]
+    assert [start.state for start in starts] == [1, 4]
+    for start in starts:
+        parts = [p for p in of_kind(messages, Projections) if p.scan == start.scan]
+        assert sum(len(p.images) for p in parts) == start.n_images == SCAN.n_images
+        assert parts[-1].first_image + len(parts[-1].images) == SCAN.n_images
+        assert parts[0].images.shape[1:] == (start.rows, start.columns)
+
+
+@pytest.mark.parametrize("occupancy", [0.01, 0.03])
+def test_occupancy_is_what_was_asked_for(occupancy):
+    simulator = Simulator(SimulatorSettings(occupancy=occupancy))
+    calibration = simulator.camera.calibration()
+    hit = []
+    for region in (1, 2, 3):
+        signal_adu = simulator.frames(1, region, 0, 300) - calibration.pedestal_adu
+        energy_kev = signal_adu * calibration.gradient_kev_per_adu + calibration.intercept_kev
+        hit.append(np.mean((energy_kev >= 3.0)[:, calibration.mask == 0]))
+    assert np.mean(hit) == pytest.approx(occupancy, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"states": (8,)}, {"regions": (0,)}, {"occupancy": 0.0}, {"loss": 1.0}, {"seed": -1}],
+)
+def test_impossible_settings_are_refused_in_one_sentence(wrong):
+    with pytest.raises(ValueError, match=r"^simulate: .*\.$"):
+        SimulatorSettings(**wrong)
+
+
+@pytest.fixture(scope="module")
+def counted():
+    """An experiment of one state, its truth, and pooled L and H of each region as counted."""
+    events, spectrum = EventSettings(), SpectrumSettings()
+    simulator = Simulator(SimulatorSettings(states=(4,), frames_per_segment=6000))
+    calibration = simulator.camera.calibration()
+    windows_kev = window_edges_kev(simulator.theta_rad, simulator.settings.compton)
+    backend = open_backend(
+        "cpu",
+        events=events,
+        spectrum=spectrum,
+        pixels=calibration.pixel_maps(events, windows_kev),
+    )
+    weights = emf_weights(spectrum.edges_kev, simulator.theta_rad, simulator.settings.compton)
+    regions = {}
+    for message in simulator.messages():
+        if isinstance(message, Frames):
+            backend.add(message.frames, message.first_frame)
+            if message.end_frame % 6000 == 0:
+                counts = backend.snapshot()
+                region = message.end_frame // 6000
+                regions[region] = pool(emf(counts.spectra, weights), calibration.mask == 0)
+                backend.clear()
+    return simulator, truth(simulator, events, spectrum), regions
+
+
+def test_measured_emf_agrees_with_the_truth(counted):
+    simulator, known, regions = counted
+    mixing = simulator.settings.components.mixing
+    mixing |= {f"region_{region}": {region: 1.0} for region in (1, 2, 3)}
+    assert {row.name for row in known.emf} == mixing.keys()
+    for row in known.emf:
+        parts = [regions[region].scaled(factor) for region, factor in mixing[row.name].items()]
+        total = each(lambda *values: np.sum(values), *parts)
+        uncertainty = np.hypot(total.sigma, row.seen_sigma)
+        assert abs(total.emf - row.seen) < 4 * uncertainty, row.name
+        assert row.seen_sigma < 0.01
+        assert row.seen < row.free
+
+
+def test_photons_that_meet_lower_the_cathode_of_the_truth(counted):
+    cathode = next(row for row in counted[1].emf if row.name == "cathode")
+    assert cathode.seen < cathode.isolated * 0.99
+
+
+def test_truth_is_written_beside_the_data(counted, tmp_path):
+    known = counted[1]
+    known.save(tmp_path / "truth.json")
+    assert load_truth(tmp_path / "truth.json") == known
+    assert [segment.n_frames for segment in known.segments] == [6000] * 3
+
+
+def test_truth_knows_the_ct_scans():
+    simulator = experiment(states=(1, 4), ct_after_states=(4,), frames_per_segment=10)
+    (scan,) = truth(simulator).ct
+    assert (scan.scan, scan.state, scan.centre_px) == (1, 4, SCAN.centre_px)
+    assert scan.ra_um == pytest.approx(STATES[4].roughness_um)
