@@ -10,6 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: demo test check clean
 
 demo: $(VENV)/demo
+	@rm -rf demo-out
 	@if .ci/qt-libraries $(BIN)/python; then \
 		$(BIN)/hexlive demo --out demo-out $(DEMO); \
 	else \

@@ -18,7 +18,9 @@ THETA = np.full((1, 1), np.pi / 2)
 SETTINGS = ComptonSettings()
 EMF_WEIGHTS = emf_weights(EDGES_KEV, THETA[0, 0], SETTINGS)
 PROFILE_WEIGHTS = profile_weights(EDGES_KEV, THETA, np.ones((1, 1), bool), SETTINGS)
-EVEN = ComponentSettings(volumes=ComponentVolumes(anode_mm3=1.0, electrolyte_mm3=1.0, cathode_mm3=1.0))
+EVEN = ComponentSettings(
+    volumes=ComponentVolumes(anode_mm3=1.0, electrolyte_mm3=1.0, cathode_mm3=1.0)
+)
 EXPOSURES_S = {1: 400.0, 2: 500.0, 3: 250.0}
 
 

@@ -1,0 +1,152 @@
+"""Geometry of a parallel-beam scan, and projections made ready for back-projection.
+
+A sinogram stack is ``(rows, angles, columns) float32``, line integrals. The point (x, y) of a
+slice, in pixels from its middle, is seen at ``s = x cos(angle) + y sin(angle)``, in columns from
+the rotation axis.
+"""
+
+from dataclasses import dataclass
+from math import ceil, pi
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+MARGIN_PX: Final = 16  # columns beyond the slice on either side, for windows to fall to 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Geometry:
+    """What the slices of one scan share.
+
+    Attributes
+    ----------
+    angles_rad
+        ``(angles,) float64``, as measured: in any order, equally spaced or not.
+    centre_px
+        Column of the rotation axis, counted from the middle of the first column.
+    columns
+        Columns of the detector.
+    extended_field
+        360-degree scan with the axis off the middle: the field is twice the longer side.
+    """
+
+    angles_rad: NDArray[np.float64]
+    centre_px: float
+    columns: int
+    extended_field: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a geometry that has no reconstruction.
+
+        Raises
+        ------
+        ValueError
+            Fewer than two angles, angles that are not finite, or the axis outside the detector.
+        """
+        if np.ndim(self.angles_rad) != 1 or len(self.angles_rad) < 2:
+            raise ValueError("A reconstruction needs a list of at least two angles.")
+        if not np.isfinite(self.angles_rad).all():
+            raise ValueError("Some rotation angles are not finite numbers.")
+        if not 0 < self.centre_px < self.columns - 1:
+            raise ValueError(
+                f"The rotation axis ({self.centre_px} px) is outside the detector "
+                f"of {self.columns} columns."
+            )
+
+    @property
+    def reach_px(self) -> float:
+        """Distance from the axis to the farther edge of the detector."""
+        return max(self.centre_px, self.columns - 1 - self.centre_px)
+
+    @property
+    def size(self) -> int:
+        """Side of the reconstructed slices, pixels; the axis is in the middle."""
+        return 2 * ceil(self.reach_px) + 1 if self.extended_field else self.columns
+
+    @property
+    def width(self) -> int:
+        """Columns of the filtered projections; the axis is at ``(width - 1) / 2``."""
+        return int(fft.next_fast_len(self.size + 2 * MARGIN_PX))
+
+    @property
+    def period_rad(self) -> float:
+        """Angle after which the rays of this scan repeat."""
+        return 2 * pi if self.extended_field else pi
+
+
+def field_of_view(size: int) -> NDArray[np.bool_]:
+    """The inscribed circle of a slice, ``(size, size) bool``."""
+    distance_px = np.arange(size) - (size - 1) / 2
+    inside: NDArray[np.bool_] = np.hypot(distance_px[:, None], distance_px) <= size / 2
+    return inside
+
+
+def angular_weights(angles_rad: NDArray[np.float64], period_rad: float = pi) -> NDArray[np.float64]:
+    """Half the way to both neighbours around the circle (Voronoi cells), rad; the sum is a period.
+
+    Repeated angles share their cell; a gap is shared by the two angles beside it.
+    """
+    around = angles_rad % period_rad
+    order = np.argsort(around)
+    gaps = np.diff(around[order], append=around[order[0]] + period_rad)
+    weights = np.empty_like(gaps)
+    weights[order] = (gaps + np.roll(gaps, 1)) / 2
+    return weights
+
+
+def redundancy_weights(centre_px: float, columns: int) -> NDArray[np.float64]:
+    """Share of each column of an off-axis 360-degree scan; opposite rays add to 1, ``(columns,)``.
+
+    Rises smoothly from 0 at the short side's edge to 1 where the long side is alone, so that the
+    two halves need no stitching and leave no seam.
+    """
+    overlap_px = min(centre_px, columns - 1 - centre_px)
+    towards_long_side = 1 if centre_px < (columns - 1) / 2 else -1
+    s = towards_long_side * (np.arange(columns) - centre_px) / overlap_px
+    return np.asarray(0.5 + 0.5 * np.sin(np.clip(s, -1, 1) * pi / 2))
+
+
+def ramp_response(length: int) -> NDArray[np.float64]:
+    """Frequency response of the ramp filter, ``(length // 2 + 1,)``, per column.
+
+    The transform of the sampled kernel: 1/4 at 0, -1/(pi n)^2 for odd n, 0 for even n (Kak and
+    Slaney, Principles of Computerized Tomographic Imaging, 1988, Eq. 3.61), which unlike a sampled
+    ramp keeps the mean value of a slice.
+    """
+    n = np.arange(length)
+    distance = np.minimum(n, length - n)
+    kernel = np.where(distance % 2 == 1, -1 / (pi * np.maximum(distance, 1)) ** 2, 0.0)
+    kernel[0] = 0.25
+    return np.asarray(fft.rfft(kernel).real)
+
+
+def filtered_projections(sinogram: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
+    """Weight, ramp-filter and centre projections, ``(rows, angles, width) float32``.
+
+    Beyond the detector a straight line joins its two edges: an object that leaves the field then
+    makes no step there. The sub-pixel shift of the axis is exact, being a phase.
+    """
+    columns, width = geometry.columns, geometry.width
+    # Long enough that the periodic kernel never sees a ray of the detector twice.
+    length = int(fft.next_fast_len(ceil(width + 2 * geometry.reach_px), real=True))
+    shift_px = geometry.centre_px - (width - 1) / 2
+    centring = np.exp(2j * pi * fft.rfftfreq(length) * shift_px)
+    weights = angular_weights(geometry.angles_rad, geometry.period_rad)
+    transfer = (weights[:, None] * (ramp_response(length) * centring)).astype(np.complex64)
+    share = np.ones(columns, np.float32)
+    if geometry.extended_field:
+        share = redundancy_weights(geometry.centre_px, columns).astype(np.float32)
+
+    across = np.linspace(0, 1, length - columns + 2, dtype=np.float32)[1:-1]
+    padded = np.empty((len(geometry.angles_rad), length), np.float32)
+    filtered = np.empty((len(sinogram), len(geometry.angles_rad), width), np.float32)
+    for row, projections in enumerate(sinogram):
+        padded[:, :columns] = projections * share
+        first, last = padded[:, :1], padded[:, columns - 1 : columns]
+        padded[:, columns:] = last + (first - last) * across
+        spectrum = fft.rfft(padded, workers=-1)
+        spectrum *= transfer
+        filtered[row] = fft.irfft(spectrum, length, overwrite_x=True, workers=-1)[:, :width]
+    return filtered

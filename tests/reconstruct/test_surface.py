@@ -1,0 +1,240 @@
+import numpy as np
+import pytest
+
+from hexlive.reconstruct import engines
+from hexlive.reconstruct.engines import EngineUnavailableError
+from hexlive.reconstruct.segmentation import SurfaceError, SurfaceSettings
+from hexlive.reconstruct.surface import anode_surface, levelled, roughness
+
+SHAPE = (40, 96, 96)
+PIXEL_UM = 3.0
+GAS, LITHIUM, ELECTROLYTE, CATHODE, STEEL = 0.0, 0.0012, 0.0028, 0.006, 0.008
+PER_CM = 1e4 / PIXEL_UM
+WAVELENGTH_PX = 24.0
+
+
+def waves(amplitude_px):
+    """A sine surface, whose Ra is 2/pi and whose Rq is 1/sqrt(2) of the amplitude."""
+    y, x = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    return amplitude_px * np.sin(2 * np.pi * (x + y) / WAVELENGTH_PX / np.sqrt(2))
+
+
+def layer(top, bottom):
+    """Share of each voxel between two surfaces."""
+    z = np.arange(SHAPE[0])[:, None, None]
+    return np.clip(np.minimum(z + 1, bottom) - np.maximum(z, top), 0, 1)
+
+
+def distance(z, y, x):
+    grid = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij", sparse=True)
+    return np.sqrt(sum((g - p) ** 2 for g, p in zip(grid, (z, y, x), strict=True)))
+
+
+def cell(height_px, noise=0.0, voids=()):
+    """Cathode, electrolyte, lithium with a rough top, steel, in gas, from the first slice down."""
+    top, bottom = 22.0 - height_px, 36.0
+    radius = np.hypot(*(np.mgrid[: SHAPE[1], : SHAPE[2]] - (SHAPE[1] - 1) / 2))
+    lithium = layer(top, bottom)
+    for z, y, x, r in voids:
+        lithium = lithium * np.clip(distance(z, y, x) - r + 0.5, 0, 1)
+    volume = CATHODE * layer(3, 8) + ELECTROLYTE * layer(8, top) + LITHIUM * lithium
+    volume = volume + STEEL * layer(bottom, 40)
+    volume[:, radius > 42] = GAS
+    volume[:, radius > 46] = STEEL
+    return (volume + np.random.default_rng(0).normal(0, noise, SHAPE)).astype(np.float32), radius
+
+
+VOIDS = [(29.0, 40.0, 40.0, 4.0), (29.5, 60.0, 55.0, 3.0)]
+
+
+@pytest.mark.parametrize("amplitude_px", [2.0, np.pi])
+def test_roughness_of_a_sine_surface_is_recovered_within_5_percent(amplitude_px):
+    volume, _ = cell(waves(amplitude_px), noise=0.0001)
+    surface = anode_surface(volume, PIXEL_UM, SurfaceSettings())
+    assert surface.ra_um == pytest.approx(2 / np.pi * amplitude_px * PIXEL_UM, rel=0.05)
+    assert surface.rq_um == pytest.approx(amplitude_px / np.sqrt(2) * PIXEL_UM, rel=0.05)
+
+
+def test_a_third_of_a_voxel_of_roughness_is_still_measured():
+    volume, _ = cell(waves(0.5), noise=0.0001)
+    surface = anode_surface(volume, PIXEL_UM, SurfaceSettings())
+    assert surface.ra_um == pytest.approx(2 / np.pi * 0.5 * PIXEL_UM, rel=0.1)
+
+
+def test_the_map_follows_the_surface_outwards():
+    height_px = waves(2.0)
+    surface = anode_surface(cell(height_px)[0], PIXEL_UM, SurfaceSettings())
+    seen = np.isfinite(surface.height_um)
+    assert seen.sum() > 0.6 * np.pi * 42**2
+    assert np.corrcoef(surface.height_um[seen], height_px[seen])[0, 1] > 0.99
+
+
+def test_a_tilted_cell_is_as_rough_as_a_level_one():
+    slope = np.linspace(-4, 4, SHAPE[2])
+    tilted = anode_surface(cell(waves(2.0) + slope)[0], PIXEL_UM, SurfaceSettings())
+    level = anode_surface(cell(waves(2.0))[0], PIXEL_UM, SurfaceSettings())
+    assert tilted.ra_um == pytest.approx(level.ra_um, rel=0.03)
+    unlevelled = anode_surface(cell(waves(2.0) + slope)[0], PIXEL_UM, SurfaceSettings(level="mean"))
+    assert unlevelled.ra_um > 1.2 * level.ra_um
+
+
+def test_a_surface_that_faces_the_last_slice_is_the_same_surface():
+    volume, _ = cell(waves(2.0), voids=VOIDS)
+    up = anode_surface(volume, PIXEL_UM, SurfaceSettings())
+    down = anode_surface(volume[::-1], PIXEL_UM, SurfaceSettings(faces="last"))
+    assert down.ra_um == pytest.approx(up.ra_um)
+    np.testing.assert_array_equal(down.anode, up.anode[::-1])
+    np.testing.assert_array_equal(down.porosity_profile, up.porosity_profile[::-1])
+
+
+def test_volume_and_thickness_are_those_of_the_anode():
+    height_px = waves(2.0)
+    volume, radius = cell(height_px)
+    surface = anode_surface(volume, PIXEL_UM, SurfaceSettings())
+    thickness_px = 14 + height_px[radius < 40]
+    expected_um3 = (14 + height_px[radius <= 42]).sum() * PIXEL_UM**3
+    assert surface.volume_um3 == pytest.approx(expected_um3, rel=0.02)
+    assert np.nanmean(surface.thickness_um[radius < 40]) == pytest.approx(
+        thickness_px.mean() * PIXEL_UM, rel=0.04
+    )
+
+
+def test_voids_are_counted_measured_and_located():
+    volume, _ = cell(waves(1.0), noise=0.0001, voids=VOIDS)
+    surface = anode_surface(volume, PIXEL_UM, SurfaceSettings())
+    sizes = [4 / 3 * np.pi * r**3 * PIXEL_UM**3 for *_, r in VOIDS]
+    assert surface.n_voids == len(VOIDS)
+    assert surface.void_volumes_um3 == pytest.approx(sizes, rel=0.35)
+    total = surface.void_volumes_um3.sum()
+    assert surface.porosity == pytest.approx(total / (total + surface.volume_um3))
+    assert abs(np.nanargmax(surface.porosity_profile) - 29) <= 1
+    assert np.isnan(surface.porosity_profile[0])
+
+
+def test_a_film_of_partial_voxels_is_not_the_surface():
+    """Where gas meets electrolyte, shared voxels look like lithium."""
+    volume, radius = cell(waves(1.0))
+    plain = anode_surface(volume, PIXEL_UM, SurfaceSettings())
+    bubble = radius < 20
+    volume[12:17, bubble] = GAS
+    volume[17, bubble] = LITHIUM
+    with_film = anode_surface(volume, PIXEL_UM, SurfaceSettings(connected=False))
+    assert with_film.ra_um == pytest.approx(plain.ra_um, rel=0.02)
+
+
+def test_a_given_range_of_attenuation_replaces_otsu():
+    volume, _ = cell(waves(2.0))
+    window = (0.0006 * PER_CM, 0.002 * PER_CM)
+    given = anode_surface(volume, PIXEL_UM, SurfaceSettings(attenuation_per_cm=window))
+    found = anode_surface(volume, PIXEL_UM, SurfaceSettings())
+    assert given.attenuation_per_cm == pytest.approx(window)
+    assert given.ra_um == pytest.approx(found.ra_um, rel=0.02)
+
+
+def test_otsu_finds_the_range_between_gas_and_electrolyte():
+    volume, _ = cell(waves(2.0), noise=0.0001)
+    low, high = anode_surface(volume, PIXEL_UM, SurfaceSettings()).attenuation_per_cm
+    assert GAS < low / PER_CM < LITHIUM < high / PER_CM < ELECTROLYTE
+
+
+def test_two_classes_take_the_darker_or_the_brighter_half():
+    volume = np.where(layer(15, 30) > 0, np.float32(0.01), np.float32(0.002)) * np.ones(SHAPE)
+    bright = SurfaceSettings(classes=2, anode_class=1, opening_radius_px=0)
+    surface = anode_surface(volume.astype(np.float32), PIXEL_UM, bright)
+    assert np.nanmedian(surface.thickness_um) == 15 * PIXEL_UM
+    assert surface.ra_um == pytest.approx(0, abs=1e-6)
+
+
+def test_each_step_of_the_chain_is_an_option():
+    volume, _ = cell(waves(2.0))
+    bare = SurfaceSettings(median_px=1, opening_radius_px=0, connected=False)
+    full = anode_surface(volume, PIXEL_UM, SurfaceSettings())
+    assert anode_surface(volume, PIXEL_UM, bare).ra_um == pytest.approx(full.ra_um, rel=0.05)
+
+
+def test_a_crop_and_a_cylinder_restrict_what_is_looked_at():
+    volume, _ = cell(waves(2.0))
+    part = SurfaceSettings(first_slice=9, end_slice=35, radius_um=30 * PIXEL_UM, classes=2,
+                           anode_class=0)  # fmt: skip
+    surface = anode_surface(volume, PIXEL_UM, part)
+    assert surface.anode.shape[0] == 26
+    assert surface.ra_um == pytest.approx(2 / np.pi * 2 * PIXEL_UM, rel=0.07)
+    assert np.isnan(surface.height_um[48, 10])
+
+
+def test_binning_keeps_lengths_and_volumes():
+    volume, _ = cell(waves(np.pi))
+    radius_um = 40 * PIXEL_UM
+    coarse = SurfaceSettings(binning=2, opening_radius_px=0, radius_um=radius_um)
+    binned = anode_surface(volume, PIXEL_UM, coarse)
+    fine = anode_surface(volume, PIXEL_UM, SurfaceSettings(radius_um=radius_um))
+    assert binned.voxel_um == 2 * PIXEL_UM
+    assert binned.ra_um == pytest.approx(fine.ra_um, rel=0.12)
+    assert binned.volume_um3 == pytest.approx(fine.volume_um3, rel=0.05)
+
+
+def test_the_error_of_ra_shrinks_with_the_surface():
+    random = np.random.default_rng(0)
+    small, large = (roughness(random.normal(0, 1, (n, n))) for n in (48, 192))
+    assert large[2] < 0.5 * small[2]
+    assert large[0] == pytest.approx(np.sqrt(2 / np.pi), abs=4 * large[2])
+
+
+def test_roughness_of_exact_heights_is_exact():
+    one_period = np.sin(2 * np.pi * np.arange(1000) / 1000) * np.ones((2, 1))
+    ra, rq, _ = roughness(one_period)
+    assert ra == pytest.approx(2 / np.pi, rel=1e-5)
+    assert rq == pytest.approx(1 / np.sqrt(2), rel=1e-9)
+
+
+def test_levelling_ignores_what_is_not_there():
+    y, x = np.mgrid[:20, :30]
+    height = 3 + 0.2 * y - 0.1 * x
+    height[5:9, 7:12] = np.nan
+    flat = levelled(height)
+    np.testing.assert_allclose(flat[np.isfinite(flat)], 0, atol=1e-12)
+    np.testing.assert_array_equal(np.isnan(flat), np.isnan(height))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (SurfaceSettings(attenuation_per_cm=(200.0, 300.0)), "No anode was found between 200"),
+        (SurfaceSettings(first_slice=40), "no slice"),
+        (SurfaceSettings(first_slice=24, end_slice=35, attenuation_per_cm=(2.0, 6.0)),
+         "no free surface"),
+    ],
+)  # fmt: skip
+def test_a_volume_without_a_surface_is_said_to_have_none(settings, sentence):
+    with pytest.raises(SurfaceError, match=sentence):
+        anode_surface(cell(waves(1.0))[0], PIXEL_UM, settings)
+
+
+def test_an_empty_volume_does_not_hold_the_materials():
+    with pytest.raises(SurfaceError, match="does not hold 5 materials"):
+        anode_surface(np.zeros(SHAPE, np.float32), PIXEL_UM, SurfaceSettings())
+
+
+def test_missing_scikit_image_is_named_with_what_to_install(monkeypatch):
+    def absent(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(engines, "import_module", absent)
+    with pytest.raises(EngineUnavailableError, match=r"pip install 'hexlive\[ct\]'"):
+        anode_surface(cell(waves(1.0))[0], PIXEL_UM, SurfaceSettings())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"binning": 0},
+        {"median_px": 0},
+        {"opening_radius_px": -1},
+        {"classes": 1},
+        {"anode_class": 5},
+        {"attenuation_per_cm": (2.0, 1.0)},
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"tomography\.surface"):
+        SurfaceSettings(**wrong)
