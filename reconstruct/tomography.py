@@ -135,9 +135,7 @@ def reconstruct(
     rows: slice | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Reconstruction:
-    """Reconstruct a scan, or some of its detector rows.
-
-    Missing and blank projections are tolerated, with a warning that says what is missing.
+    """Reconstruct a scan, or some of its detector rows; missing projections cost a warning.
 
     Parameters
     ----------
@@ -148,10 +146,8 @@ def reconstruct(
 
     Raises
     ------
-    EngineUnavailableError
-        The engine or the ring removal needs something that is not there.
-    ValueError
-        Too few projections or rows are left.
+    EngineUnavailableError, ValueError
+        The engine or the ring removal is not there; too few projections or rows are left.
     """
     seconds: defaultdict[str, float] = defaultdict(float)
     scan = without_blank(scan)

@@ -1,5 +1,6 @@
 """The ``hexlive`` command. Each command is a thin shell around a public function."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,7 @@ def doctor() -> None:
 
 def main() -> None:
     """Run the command line; errors are one sentence and exit code 1 (2 for wrong use)."""
+    logging.basicConfig(format="hexlive: %(message)s")
     try:
         app()
     except (ValueError, RuntimeError, OSError) as error:

@@ -1,7 +1,9 @@
 """``hexlive run``, ``record`` and ``replay``: commands with a live stream on one side."""
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +53,7 @@ def run(
         publish=stream.publish,
     )
     maps = load_calibration(Path(path))
-    with live_source(config) as source, stop_on_signals() as should_stop:
+    with closing(live_source(config)) as source, stop_on_signals() as should_stop:
         say(f"listening on {source.address}; Ctrl-C ends the run")
         outcome = run_session(
             source, config, maps, outputs,
@@ -72,7 +74,7 @@ def record(
     Example: hexlive record --from tcp://127.0.0.1:5555 --out recording.h5
     """
     config = Config()
-    with live_source(config, address) as source, stop_on_signals() as should_stop:
+    with closing(live_source(config, address)) as source, stop_on_signals() as should_stop:
         recorder = Recorder(out)
         say(f"listening on {source.address}; Ctrl-C ends the recording")
         try:
@@ -103,17 +105,17 @@ def replay(
     source = open_file(file, dataset)
     with (
         stop_on_signals() as should_stop,
-        live_sender(address, source.shape, should_stop) as sender,
+        closing(live_sender(address, source.shape, should_stop)) as sender,
     ):
         sender.send_all(paced(_series(source, loop), speed_hz))
 
 
 def _series(source: FileSource, loop: bool) -> Iterator[Message]:
-    """The messages of a file, each pass as a series of its own."""
+    """The messages of a file, with new series in each pass."""
     while True:
-        series = str(uuid.uuid4())
+        fresh: defaultdict[str, str] = defaultdict(lambda: str(uuid.uuid4()))
         for message in source:
             if message is not None:
-                yield msgspec.structs.replace(message, series=series)
+                yield msgspec.structs.replace(message, series=fresh[message.series])
         if not loop:
             return

@@ -1,5 +1,6 @@
 """``hexlive simulate`` and ``hexlive demo``."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -73,7 +74,7 @@ def simulate(
 def _send(simulator: Simulator, config: Config, address: str, speed_hz: float | None) -> None:
     with (
         stop_on_signals() as should_stop,
-        live_sender(address, config.detector.shape, should_stop) as sender,
+        closing(live_sender(address, config.detector.shape, should_stop)) as sender,
     ):
         sender.send_all(paced(simulator.messages(), speed_hz))
 

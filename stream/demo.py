@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -77,7 +77,11 @@ def run_demo(out: Path, seconds: float, *, headless: bool) -> int:
     calibration = simulator.camera.calibration()
     calibration.save(out / "calibration.h5")
     watch = RateWatch()
-    with live_source(config) as source, stop_on_signals() as should_stop, _children() as children:
+    with (
+        closing(live_source(config)) as source,
+        stop_on_signals() as should_stop,
+        _children() as children,
+    ):
         say(f"{simulator.settings.n_frames} frames at {RATE_HZ:.0f}/s, occupancy {OCCUPANCY:.0%}")
         children.append(_start("hexlive.stream.cli", *_simulate(source.address, simulator)))
 

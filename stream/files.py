@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401  (registers the bitshuffle/LZ4 filter with HDF5)
@@ -71,3 +72,12 @@ def publish(part: Path, path: Path) -> None:
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def new_group(
+    parent: h5py.Group, name: str, nx_class: str = "NXcollection", **attrs: Any
+) -> h5py.Group:
+    """Make a NeXus group."""
+    made = parent.create_group(name)
+    made.attrs.update({"NX_class": nx_class, **attrs})
+    return made

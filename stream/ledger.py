@@ -12,7 +12,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.stream.model import AnyMessage, End, Frames, Message, Segment, Start
+from hexlive.stream.model import (
+    AnyMessage,
+    End,
+    Frames,
+    Message,
+    Projections,
+    ScanEnd,
+    ScanStart,
+    Segment,
+    Start,
+)
+from hexlive.stream.scans import ScanDesk
 
 UNKNOWN_START: Final = "late join"
 
@@ -100,6 +111,7 @@ class Ledger:
         self.rejected: Counter[str] = Counter()
         self._series: str | None = None
         self._closed: set[str] = set()
+        self._scans = ScanDesk()
         self._exposure: _Exposure | None = None
         self._past_expected = self._past_received = 0
         self._end: int | None = None
@@ -123,6 +135,10 @@ class Ledger:
                 return [*self._joined(message), *self._segment(message)]
             case Frames():
                 return [*self._joined(message), *self._frames(message)]
+            case ScanStart() | Projections() | ScanEnd():
+                if fault := self._scans.fault(message):
+                    return self._reject(fault, message)
+                return [*self._joined(message), self._scans.admit(message)]
             case End(last_frame=last):
                 self._end = 0 if last is None else last + 1
                 if self._exposure is not None:

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from hexlive.reconstruct.scan import Scan
 from hexlive.reconstruct.surface import Surface
 from hexlive.reconstruct.tomography import Reconstruction
-from hexlive.stream.files import opened, part_of, publish, whole_or_absent
+from hexlive.stream.files import (
+    new_group,
+    opened,
+    part_of,
+    publish,
+    whole_or_absent,
+)
 from hexlive.stream.layouts import FormatError, Layout, find_layout
 
 PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
@@ -121,19 +127,83 @@ def _pixel_um(dataset: h5py.Dataset | None) -> float | None:
     return float(np.ravel(dataset[()])[0]) * UM_PER_UNIT.get(unit, UM_PER_UNIT["m"])
 
 
-class ScanFile:
-    """An NXtomo file that grows with the scan and gets its name when the scan is complete.
+class ScanGroup:
+    """The images of a scan in the NXtomo layout, growing with the scan.
 
     Parameters
     ----------
-    path
-        Final name; until `close`, the file has a temporary one beside it.
+    entry
+        Group to fill.
     shape
         (rows, columns) of an image.
     pixel_um
         Pixel size at the sample, where known.
     dtype
         Of the images.
+    """
+
+    def __init__(
+        self,
+        entry: h5py.Group,
+        shape: tuple[int, int],
+        *,
+        pixel_um: float | None = None,
+        dtype: str = "<u2",
+    ) -> None:
+        entry.attrs["default"] = "data"
+        entry["definition"] = "NXtomo"
+        detector = new_group(
+            new_group(entry, "instrument", "NXinstrument"), "detector", "NXdetector"
+        )
+        self._images = detector.create_dataset(
+            "data", (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape),
+            **hdf5plugin.Bitshuffle(cname="lz4"),
+        )  # fmt: skip
+        self._image_key = detector.create_dataset("image_key", (0,), np.uint8, maxshape=(None,))
+        sample = new_group(entry, "sample", "NXsample")
+        self._angles = sample.create_dataset("rotation_angle", (0,), "<f8", maxshape=(None,))
+        self._angles.attrs["units"] = "degree"
+        if pixel_um is not None:
+            for name in ("x_pixel_size", "y_pixel_size"):
+                detector[name] = pixel_um
+                detector[name].attrs["units"] = "um"
+        data = new_group(entry, "data", "NXdata", signal="data")
+        for dataset in (self._images, self._image_key, self._angles):
+            data[dataset.name.rpartition("/")[2]] = h5py.SoftLink(dataset.name)
+
+    @property
+    def n_images(self) -> int:
+        """Images written so far."""
+        return len(self._images)
+
+    def append(
+        self,
+        images: NDArray[Any],
+        angles_deg: NDArray[np.float64],
+        image_key: NDArray[np.uint8],
+    ) -> None:
+        """Add ``(images, rows, columns)`` with an angle and an image key each.
+
+        Raises
+        ------
+        ValueError
+            The three differ in length, or the images are not of the size of the scan.
+        OSError
+            The disk is full or gone.
+        """
+        if not len(images) == len(angles_deg) == len(image_key):
+            raise ValueError("Images, angles and image keys differ in length.")
+        if images.shape[1:] != self._images.shape[1:]:
+            raise ValueError(f"Images of {images.shape[1:]} pixels do not fit this scan.")
+        n_before, n_after = self.n_images, self.n_images + len(images)
+        datasets = self._images, self._angles, self._image_key
+        for dataset, values in zip(datasets, (images, angles_deg, image_key), strict=True):
+            dataset.resize(n_after, axis=0)
+            dataset[n_before:] = values
+
+
+class ScanFile:
+    """An NXtomo file that gets its name when the scan is complete; see `ScanGroup`.
 
     Raises
     ------
@@ -151,53 +221,11 @@ class ScanFile:
     ) -> None:
         self._path, self._part = path, part_of(path)
         self._file = h5py.File(self._part, "w")
-        entry = _group(self._file, "entry1", "NXentry", default="tomo_entry")
         self._file.attrs["default"] = "entry1"
-        tomo = _group(entry, "tomo_entry", "NXsubentry", default="data")
-        tomo["definition"] = "NXtomo"
-        tomo["title"] = path.stem
-        detector = _group(_group(tomo, "instrument", "NXinstrument"), "detector", "NXdetector")
-        sample = _group(tomo, "sample", "NXsample")
-        sample["name"] = path.stem
-        self._images = detector.create_dataset(
-            "data", (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape),
-            **hdf5plugin.Bitshuffle(cname="lz4"),
-        )  # fmt: skip
-        self._image_key = detector.create_dataset("image_key", (0,), np.uint8, maxshape=(None,))
-        self._angles = sample.create_dataset("rotation_angle", (0,), "<f8", maxshape=(None,))
-        self._angles.attrs["units"] = "degree"
-        if pixel_um is not None:
-            for name in ("x_pixel_size", "y_pixel_size"):
-                detector[name] = pixel_um
-                detector[name].attrs["units"] = "um"
-        data = _group(tomo, "data", "NXdata", signal="data")
-        for dataset in (self._images, self._image_key, self._angles):
-            data[dataset.name.rpartition("/")[2]] = h5py.SoftLink(dataset.name)
-
-    def append(
-        self,
-        images: NDArray[Any],
-        angles_deg: NDArray[np.float64],
-        image_key: NDArray[np.uint8],
-    ) -> None:
-        """Add ``(images, rows, columns)`` with an angle and an image key each.
-
-        Raises
-        ------
-        ValueError
-            The three differ in length, or the images are not of the size of the file.
-        OSError
-            The disk is full or gone.
-        """
-        if not len(images) == len(angles_deg) == len(image_key):
-            raise ValueError("Images, angles and image keys differ in length.")
-        if images.shape[1:] != self._images.shape[1:]:
-            raise ValueError(f"Images of {images.shape[1:]} pixels do not fit this scan.")
-        n_before, n_after = len(self._images), len(self._images) + len(images)
-        datasets = self._images, self._angles, self._image_key
-        for dataset, values in zip(datasets, (images, angles_deg, image_key), strict=True):
-            dataset.resize(n_after, axis=0)
-            dataset[n_before:] = values
+        entry = new_group(self._file, "entry1", "NXentry", default="tomo_entry")
+        scan = new_group(entry, "tomo_entry", "NXsubentry")
+        scan["title"] = path.stem
+        self.append = ScanGroup(scan, shape, pixel_um=pixel_um, dtype=dtype).append
 
     def close(self) -> Path:
         """Finish the file and give it its name, which is returned."""
@@ -239,11 +267,11 @@ def write_volume(path: Path, result: Reconstruction, surface: Surface | None = N
     """
     with whole_or_absent(path) as part, h5py.File(part, "w") as file:
         file.attrs["default"] = "entry"
-        entry = _group(file, "entry", "NXentry", default="data")
+        entry = new_group(file, "entry", "NXentry", default="data")
         entry["definition"] = "NXtomoproc"
         entry["title"] = path.stem
         _write_process(entry, result)
-        data = _group(entry, "data", "NXdata", signal="data", axes=["z", "y", "x"])
+        data = new_group(entry, "data", "NXdata", signal="data", axes=["z", "y", "x"])
         volume = data.create_dataset(
             "data", data=result.volume, chunks=tuple(map(min, CHUNK, result.volume.shape)),
             **hdf5plugin.Bitshuffle(cname="lz4"),
@@ -257,11 +285,11 @@ def write_volume(path: Path, result: Reconstruction, surface: Surface | None = N
 
 
 def _write_process(entry: h5py.Group, result: Reconstruction) -> None:
-    process = _group(entry, "reconstruction", "NXprocess")
+    process = new_group(entry, "reconstruction", "NXprocess")
     process["program"], process["version"] = "hexlive", version("hexlive")
     process["date"] = datetime.now(UTC).isoformat(timespec="seconds")
     process["warnings"] = " ".join(result.warnings)
-    parameters = _group(process, "parameters", "NXparameters")
+    parameters = new_group(process, "parameters", "NXparameters")
     for name in ("engine", "rings", "ring_score_before", "ring_score_after", "pixel_um"):
         parameters[name] = getattr(result, name)
     parameters["centre_px"] = result.centre.px
@@ -284,15 +312,9 @@ def _write_axes(data: h5py.Group, result: Reconstruction) -> None:
 
 
 def _write_surface(entry: h5py.Group, surface: Surface) -> None:
-    group = _group(entry, "surface", "NXdata", signal="height_um")
+    group = new_group(entry, "surface", "NXdata", signal="height_um")
     for name in ("ra_um", "rq_um", "ra_sigma_um", "volume_um3", "porosity", "voxel_um"):
         group.attrs[name] = getattr(surface, name)
     group.attrs["attenuation_per_cm"] = surface.attenuation_per_cm
     for name in ("height_um", "thickness_um", "void_volumes_um3", "porosity_profile"):
         group[name] = getattr(surface, name)
-
-
-def _group(parent: h5py.Group, name: str, nexus_class: str, **attributes: Any) -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs.update({"NX_class": nexus_class, **attributes})
-    return group

@@ -5,6 +5,7 @@ all other messages are kept as their JSON header in ``/entry/messages`` with the
 recorded before them.
 """
 
+import logging
 import queue
 import threading
 import time
@@ -15,8 +16,9 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from hexlive.stream.files import FileError, part_of
+from hexlive.stream.files import FileError, new_group, part_of
 from hexlive.stream.model import Frames, Message, Projections, ScanStart, Start
+from hexlive.stream.nxtomo import ScanGroup
 from hexlive.stream.wire import encode
 
 CHUNK_FRAMES: Final = 64
@@ -24,6 +26,7 @@ FLUSH_S: Final = 0.5
 QUEUE_MB: Final = 256
 MB: Final = 1_000_000
 END: Final = object()
+LOG: Final = logging.getLogger(__name__)
 
 
 class RecordingWriter:
@@ -42,13 +45,16 @@ class RecordingWriter:
         except OSError as error:
             why = "it exists already" if path.exists() else error.strerror
             raise FileError(f"Cannot record to {path}: {why}.") from error
-        self._entry = _group(self._file, "entry", "NXentry")
-        self._detector = _group(_group(self._entry, "instrument", "NXinstrument"), "detector")
+        self._entry = new_group(self._file, "entry", "NXentry")
+        self._detector = new_group(
+            new_group(self._entry, "instrument", "NXinstrument"), "detector", "NXdetector"
+        )
         self._entry.create_dataset("messages", (0,), h5py.string_dtype(), maxshape=(None,))
         _column(self._entry, "message_position", np.uint64)
         _column(self._detector, "frame_number", np.uint64)
         _column(self._detector, "batch_position", np.uint64)
         _column(self._detector, "batch_timestamp_s", np.float64)
+        self._scans: dict[int, ScanGroup] = {}
         self.n_frames = 0
 
     def append(self, message: Message) -> None:
@@ -93,8 +99,9 @@ class RecordingWriter:
             chunks=(CHUNK_FRAMES, rows, columns),
             **hdf5plugin.Bitshuffle(cname="lz4"),
         ).attrs["units"] = "ADU"
-        self._detector.attrs.update({"NX_class": "NXdetector", "signal": "data"})
-        self._entry.attrs["default"] = "instrument/detector"
+        plot = new_group(self._entry, "data", "NXdata", signal="data")
+        plot["data"] = h5py.SoftLink(self._detector["data"].name)
+        self._entry.attrs["default"] = "data"
         self._file.attrs["default"] = "entry"
 
     def _append_frames(self, message: Frames) -> None:
@@ -106,30 +113,15 @@ class RecordingWriter:
         self.n_frames += len(message.frames)
 
     def _make_scan(self, message: ScanStart) -> None:
-        scan = _group(self._file, scan_name(message.scan), "NXentry")
-        scan["definition"] = "NXtomo"
-        detector = _group(_group(scan, "instrument", "NXinstrument"), "detector", "NXdetector")
-        frame = (message.rows, message.columns)
-        detector.create_dataset(
-            "data", (0, *frame), "<u2", maxshape=(None, *frame), chunks=(1, *frame),
-            **hdf5plugin.Bitshuffle(cname="lz4"),
-        )  # fmt: skip
-        _column(detector, "image_key", np.uint8)
-        pixel = detector.create_dataset("x_pixel_size", data=message.pixel_um)
-        pixel.attrs["units"] = "um"
-        angles = _column(_group(scan, "sample", "NXsample"), "rotation_angle", np.float64)
-        angles.attrs["units"] = "deg"
-        data = _group(scan, "data", "NXdata")
-        for name in ("data", "image_key"):
-            data[name] = h5py.SoftLink(f"{detector.name}/{name}")
-        data["rotation_angle"] = h5py.SoftLink(angles.name)
+        entry = new_group(self._file, scan_name(message.scan), "NXentry")
+        self._scans[message.scan] = ScanGroup(
+            entry, (message.rows, message.columns), pixel_um=message.pixel_um
+        )
 
     def _append_projections(self, message: Projections) -> None:
-        scan = self._file[scan_name(message.scan)]
-        position = len(scan["instrument/detector/image_key"])
-        _extend(scan["instrument/detector/data"], message.images)
-        _extend(scan["instrument/detector/image_key"], message.image_key)
-        _extend(scan["sample/rotation_angle"], message.angles_deg)
+        scan = self._scans[message.scan]
+        position = scan.n_images
+        scan.append(message.images, message.angles_deg, message.image_key)
         header = PROJECTIONS_NOTE.format(
             series=message.series,
             scan=message.scan,
@@ -153,12 +145,6 @@ PROJECTIONS_NOTE: Final = (
 def scan_name(scan: int) -> str:
     """Name of a scan's entry in recordings and results."""
     return f"scan_{scan:04d}"
-
-
-def _group(parent: h5py.Group, name: str, nx_class: str = "NXcollection") -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs["NX_class"] = nx_class
-    return group
 
 
 def _column(group: h5py.Group, name: str, dtype: Any) -> h5py.Dataset:
@@ -192,7 +178,9 @@ class Recorder:
         if self.failed:
             return
         for _ in range(_megabytes(message)):
-            self._room.acquire()
+            while not self._room.acquire(timeout=FLUSH_S):
+                if self.failed:
+                    return
         self._queue.put(message)
 
     def close(self) -> None:
@@ -223,9 +211,10 @@ class Recorder:
             return
         try:
             action()
-        except (OSError, RuntimeError, KeyError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             self.failed = True
             self.status = f"recording stopped: {error}"
+            LOG.error("%s; the run goes on without it", self.status)
 
 
 def _megabytes(message: Message) -> int:

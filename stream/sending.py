@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 import zmq
@@ -73,17 +72,6 @@ class ZmqSender:
         """Deliver what is queued (10 s at most), then close."""
         self._socket.close()
         self._context.term()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def paced(messages: Iterable[Message], rate_hz: float | None) -> Iterator[Message]:

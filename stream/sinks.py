@@ -13,7 +13,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from hexlive.stream.files import FileError, part_of, publish
+from hexlive.stream.files import FileError, new_group, part_of, publish
 from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
@@ -50,7 +50,7 @@ class ResultFile:
             self._file = h5py.File(self._part, "w")
         except OSError as error:
             raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
-        self._entry = _group(self._file, "entry", "NXentry")
+        self._entry = new_group(self._file, "entry", "NXentry")
         self._file.attrs["default"] = "entry"
         _write_process(self._entry, process)
         self._n_segments = 0
@@ -63,7 +63,7 @@ class ResultFile:
         if report.final and result is not None and result.segment is not None:
             self._n_segments += 1
             name = f"segment_{self._n_segments:04d}"
-            _write_segment(_group(self._entry, name), report, result, self._edges)
+            _write_segment(new_group(self._entry, name), report, result, self._edges)
             self._entry.attrs["default"] = name
 
     def close(self) -> None:
@@ -81,21 +81,21 @@ class ResultFile:
     def _write_whole_run(self, report: Report) -> None:
         expected, received = report.totals
         self._entry.attrs.update({"frames_expected": expected, "frames_received": received})
-        rejected = _group(self._entry, "rejected")
+        rejected = new_group(self._entry, "rejected")
         rejected.attrs.update(dict(report.rejected))
         if (compton := report.find(ComptonResult)) is not None:
-            _write_components(_group(self._entry, "components"), compton, self._edges)
-            _write_trend(_group(self._entry, "trend", "NXdata"), compton, report.find(CtResult))
+            _write_components(new_group(self._entry, "components"), compton, self._edges)
+            _write_trend(new_group(self._entry, "trend", "NXdata"), compton, report.find(CtResult))
         if (ct := report.find(CtResult)) is not None and ct.scans:
-            parent = _group(self._entry, "ct")
+            parent = new_group(self._entry, "ct")
             for scan in ct.scans:
-                _write_scan(_group(parent, f"scan_{scan.scan:04d}"), scan)
+                _write_scan(new_group(parent, f"scan_{scan.scan:04d}"), scan)
         if (cycler := report.find(CyclerResult)) is not None and cycler.rows:
-            _write_cycler(_group(self._entry, "cycler", "NXdata"), cycler)
+            _write_cycler(new_group(self._entry, "cycler", "NXdata"), cycler)
 
 
 def _write_process(entry: h5py.Group, process: dict[str, str]) -> None:
-    group = _group(entry, "process", "NXprocess")
+    group = new_group(entry, "process", "NXprocess")
     group["program"] = "hexlive"
     group["version"] = version("hexlive")
     group["date"] = datetime.now(UTC).isoformat()
@@ -150,7 +150,7 @@ def _write_segment(group: h5py.Group, report: Report, result: ComptonResult, edg
         arrays["counts_single"] = counts.single_spectra
     _write_arrays(group, arrays)
     _mark_plot(group["profile"], "j", ["pz_au"])
-    emf_map = _group(group, "emf_map", "NXdata")
+    emf_map = new_group(group, "emf_map", "NXdata")
     emf_map["emf"] = h5py.SoftLink(group["emf"].name)
     emf_map["emf_errors"] = h5py.SoftLink(group["emf_sigma"].name)
     _mark_plot(emf_map, "emf", [])
@@ -210,7 +210,7 @@ def _write_scan(group: h5py.Group, scan: CtView) -> None:
         if (value := getattr(scan, name)) is not None:
             group[name] = value
     arrays = {name: getattr(scan, name) for name in ("xy", "xz", "yz")}
-    slices = _group(group, "orthoslices", "NXdata")
+    slices = new_group(group, "orthoslices", "NXdata")
     _write_arrays(slices, {name: array for name, array in arrays.items() if array is not None})
     if scan.xy is not None:
         _mark_plot(slices, "xy", [])
@@ -221,12 +221,6 @@ def _write_cycler(group: h5py.Group, cycler: CyclerResult) -> None:
     for column, name in enumerate(("time_s", "voltage_volt", "current_ampere", "capacity_ah")):
         group[name] = table[:, column]
     _mark_plot(group, "voltage_volt", ["time_s"])
-
-
-def _group(parent: h5py.Group, name: str, nx_class: str = "NXcollection") -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs["NX_class"] = nx_class
-    return group
 
 
 def _write_arrays(group: h5py.Group, arrays: dict[str, Any]) -> None:

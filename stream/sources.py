@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import zmq
 
@@ -103,14 +102,3 @@ class ZmqSource:
         """Close the socket; what was not read yet is lost to this receiver."""
         self._socket.close()
         self._context.term()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -119,7 +120,7 @@ def test_run_processes_records_and_ends_with_the_series(
     )
 
     def send() -> None:
-        with ZmqSender(address) as sender:
+        with closing(ZmqSender(address)) as sender:
             sender.send_all(open_file(recording))
 
     thread = threading.Thread(target=send)

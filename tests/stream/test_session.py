@@ -1,6 +1,7 @@
 """Live, recorded and replayed: the same frames give the same integers, and the file says so."""
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -56,10 +57,11 @@ def test_replaying_the_recording_through_zeromq_gives_the_counts_of_the_live_run
     live: Outputs, config: Config, calibration: Calibration, tmp_path: Path
 ) -> None:
     replayed = tmp_path / "replayed.nxs"
-    with ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10, message_bytes=100_000) as source:
+    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10, message_bytes=100_000)
+    with closing(listening) as source:
 
         def send() -> None:
-            with ZmqSender(source.address) as sender:
+            with closing(ZmqSender(source.address)) as sender:
                 sender.send_all(paced(open_file(live.recording), None))
 
         thread = threading.Thread(target=send)

@@ -1,0 +1,38 @@
+"""Which messages of CT scans belong to a scan that is open, and what number it has in this run."""
+
+import msgspec
+
+from hexlive.stream.model import AnyMessage, Projections, ScanEnd, ScanStart
+
+ScanMessage = ScanStart | Projections | ScanEnd
+
+
+class ScanDesk:
+    """Opens and closes CT scans; scans are numbered through, however many series a run has."""
+
+    def __init__(self) -> None:
+        self._n_scans = 0
+        self._known: set[tuple[str, int]] = set()
+        self._open: ScanStart | None = None
+
+    def fault(self, message: ScanMessage) -> str | None:
+        """Why this message cannot be taken, if so."""
+        key = (message.series, message.scan)
+        if isinstance(message, ScanStart):
+            return "repeated_scan" if key in self._known else None
+        if self._open is None or key != (self._open.series, self._open.scan):
+            return "unknown_scan"
+        if isinstance(message, Projections):
+            expected = (self._open.rows, self._open.columns)
+            return None if message.images.shape[1:] == expected else "scan_shape"
+        return None
+
+    def admit(self, message: ScanMessage) -> AnyMessage:
+        """Take a message without fault; gives it back with the number that the run uses."""
+        if isinstance(message, ScanStart):
+            self._known.add((message.series, message.scan))
+            self._n_scans += 1
+            self._open = message
+        elif isinstance(message, ScanEnd):
+            self._open = None
+        return msgspec.structs.replace(message, scan=self._n_scans)

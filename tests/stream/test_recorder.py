@@ -1,0 +1,88 @@
+"""A recording keeps every message; when it cannot, the run goes on and says so."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hexlive.stream.files import FileError
+from hexlive.stream.model import Projections, ScanEnd, ScanStart
+from hexlive.stream.nxtomo import read_scan
+from hexlive.stream.recorder import Recorder, RecordingWriter
+from hexlive.stream.recordings import open_file
+from hexlive.stream.session import Outputs, run_session
+
+
+def test_a_recording_opens_in_plain_h5py(source, config, calibration, tmp_path: Path) -> None:
+    outputs = Outputs(result=tmp_path / "r.nxs", recording=tmp_path / "recording.h5")
+    run_session(source, config, calibration, outputs)
+    with h5py.File(outputs.recording) as file:
+        plot = file[file.attrs["default"]][file["entry"].attrs["default"]]
+        assert plot[plot.attrs["signal"]].shape == (1152, 12, 10)
+        detector = file["entry/instrument/detector"]
+        assert detector["frame_number"][()].tolist() == list(range(1152))
+
+
+def test_a_recorded_scan_is_an_nxtomo_entry_and_replays(tmp_path: Path) -> None:
+    path = tmp_path / "recording.h5"
+    images = np.arange(8 * 3 * 4, dtype=np.uint16).reshape(8, 3, 4)
+    sent = [
+        ScanStart(series="s", scan=1, rows=3, columns=4, n_images=8, pixel_um=5.0),
+        *(
+            Projections(
+                series="s", scan=1, first_image=first, angles_deg=np.arange(first, first + 4.0),
+                image_key=np.array([1, 0, 0, 0], np.uint8), images=images[first : first + 4],
+            )
+            for first in (0, 4)
+        ),
+        ScanEnd(series="s", scan=1, n_images=8),
+    ]  # fmt: skip
+    writer = RecordingWriter(path)
+    for message in sent:
+        writer.append(message)
+    writer.close()
+    scan = read_scan(path, "scan_0001")
+    np.testing.assert_array_equal(scan.projections, images[[1, 2, 3, 5, 6, 7]])
+    assert scan.pixel_um == 5.0
+    with pytest.raises(FileError, match="no frames"):
+        open_file(path)
+
+
+def test_a_full_disk_stops_the_recording_and_not_the_run(
+    source, config, calibration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    append, calls = RecordingWriter.append, []
+
+    def full(self: RecordingWriter, message: object) -> None:
+        calls.append(message)
+        if len(calls) > 6:
+            raise OSError(28, "No space left on device")
+        append(self, message)
+
+    monkeypatch.setattr(RecordingWriter, "append", full)
+    outputs = Outputs(result=tmp_path / "r.nxs", recording=tmp_path / "recording.h5")
+    outcome = run_session(source, config, calibration, outputs)
+    assert not outcome.complete
+    assert "No space left" in outcome.recording
+    assert "No space left" in caplog.text
+    assert outcome.report.totals == (1152, 1152)
+    assert outputs.result.exists()
+    assert 0 < open_file(outputs.recording).n_frames < 1152
+
+
+def test_a_recorder_that_failed_never_blocks(tmp_path: Path, source, monkeypatch) -> None:
+    def broken(self: RecordingWriter, message: object) -> None:
+        raise OSError("gone")
+
+    monkeypatch.setattr(RecordingWriter, "append", broken)
+    recorder = Recorder(tmp_path / "r.h5")
+    for message in list(source._messages) * 3:
+        recorder.put(message)
+    recorder.close()
+    assert recorder.failed
+
+
+def test_a_recording_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="no folder"):
+        RecordingWriter(tmp_path / "nowhere" / "r.h5")

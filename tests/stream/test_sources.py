@@ -1,0 +1,131 @@
+"""The data leg over real sockets: bounded, blocking, and deaf to bytes that are no message."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+import pytest
+import zmq
+
+from hexlive.stream.model import AnyMessage, Frames
+from hexlive.stream.sending import ZmqSender, paced
+from hexlive.stream.sources import AddressError, ZmqSource
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def source() -> Iterator[ZmqSource]:
+    opened = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=1, message_bytes=100_000)
+    with closing(opened):
+        yield opened
+
+
+def batch(first: int = 0, count: int = 8) -> Frames:
+    frames = np.full((count, 80, 80), first % 1000, np.uint16)
+    return Frames(series="s", first_frame=first, timestamp_s=0.0, frames=frames)
+
+
+def receive(source: ZmqSource, n_messages: int) -> list[AnyMessage]:
+    deadline = time.monotonic() + PATIENCE_S
+    messages: list[AnyMessage] = []
+    for message in source:
+        if message is not None:
+            messages.append(message)
+        if len(messages) == n_messages or time.monotonic() > deadline:
+            return messages
+    return messages
+
+
+def test_frames_arrive_whole_and_in_order(source: ZmqSource) -> None:
+    def send() -> None:
+        with closing(ZmqSender(source.address)) as sender:
+            sender.send_all(batch(8 * i) for i in range(20))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    messages = receive(source, 20)
+    thread.join()
+    assert [message.first_frame for message in messages] == list(range(0, 160, 8))
+    np.testing.assert_array_equal(messages[3].frames, batch(24).frames)
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [([b"garbage"], "header"), ([b"{}"], "header"), ([b""] * 100, "parts"), ([b""], "header")],
+)
+def test_a_message_of_garbage_is_counted_and_the_next_good_one_arrives(
+    source: ZmqSource, parts: list[bytes], reason: str
+) -> None:
+    with zmq.Context() as context, context.socket(zmq.PUSH) as pusher:
+        pusher.connect(source.address)
+        pusher.send_multipart(parts)
+        with closing(ZmqSender(source.address)) as sender:
+            sender.send(batch())
+        received = []
+        while not (received and source.rejected):
+            received += receive(source, 1)
+        assert isinstance(received[0], Frames)
+        assert source.rejected == {reason: 1}
+
+
+@pytest.mark.parametrize("hello", [b"\x16\x03\x01\x02\x00" * 100, b"GET / HTTP/1.0\r\n\r\n", b""])
+def test_a_port_scan_does_nothing(source: ZmqSource, hello: bytes) -> None:
+    host, port = source.address.removeprefix("tcp://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(hello)
+    with closing(ZmqSender(source.address)) as sender:
+        sender.send(batch())
+    assert isinstance(receive(source, 1)[0], Frames)
+
+
+def test_a_receiver_that_does_not_read_makes_the_sender_wait(source: ZmqSource) -> None:
+    stalled = threading.Event()
+    sender = ZmqSender(
+        source.address, high_water_mark_mb=1, message_bytes=102_400, should_stop=stalled.is_set
+    )
+    with closing(sender):
+        timer = threading.Timer(1.0, stalled.set)
+        timer.start()
+        n_sent = 0
+        while n_sent < 5000 and sender.send(batch(8 * n_sent)):
+            n_sent += 1
+        timer.cancel()
+        assert n_sent < 5000
+        assert len(receive(source, n_sent)) == n_sent
+
+
+def test_without_a_receiver_nothing_is_queued_and_a_stop_is_heard() -> None:
+    asked = threading.Event()
+    with closing(ZmqSender("tcp://127.0.0.1:9", should_stop=asked.is_set)) as sender:
+        threading.Timer(0.2, asked.set).start()
+        assert not sender.send(batch())
+
+
+def test_a_port_in_use_is_named(source: ZmqSource) -> None:
+    with pytest.raises(AddressError, match=source.address):
+        ZmqSource(source.address, high_water_mark_mb=1, message_bytes=1)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1:x", "tcp://192.0.2.1:5555"])
+def test_a_wrong_address_is_refused_with_the_address(address: str) -> None:
+    with pytest.raises(AddressError, match=address):
+        ZmqSource(address, high_water_mark_mb=1, message_bytes=1)
+
+
+def test_the_signs_before_an_address_choose_who_binds() -> None:
+    with closing(ZmqSender("@tcp://127.0.0.1:18455")) as sender:
+        connecting = ZmqSource(">tcp://127.0.0.1:18455", high_water_mark_mb=1, message_bytes=1)
+        with closing(connecting) as source:
+            sender.send(batch())
+            assert isinstance(receive(source, 1)[0], Frames)
+
+
+def test_pacing_keeps_order_and_stamps_the_present_time() -> None:
+    before = time.time()
+    messages = list(paced([batch(0), batch(8)], 1e6))
+    assert [message.first_frame for message in messages] == [0, 8]
+    assert all(before <= message.timestamp_s <= time.time() for message in messages)
