@@ -23,7 +23,7 @@ def summarise(
         entry = file["entry"]
         return [
             "",
-            _stream_line(outcome, rates_hz),
+            _stream_line(outcome, rates_hz, config.detector.frame_rate_hz),
             "",
             *_emf_lines(entry, expected),
             "",
@@ -33,13 +33,17 @@ def summarise(
         ]
 
 
-def _stream_line(outcome: Outcome, rates_hz: Sequence[float]) -> str:
+def _stream_line(outcome: Outcome, rates_hz: Sequence[float], wanted_hz: float) -> str:
     expected, received = outcome.report.totals
     rejected = outcome.report.rejected.total()
+    slowest_hz = min(rates_hz, default=0.0)
+    slow = (
+        "" if slowest_hz >= wanted_hz else f" This machine does not keep up with {wanted_hz:g} Hz."
+    )
     return (
         f"Stream: {np.mean(rates_hz or [0]):,.0f} frames/s sustained "
-        f"(slowest exposure {min(rates_hz, default=0):,.0f}), {received:,} frames, "
-        f"{expected - received} lost, {rejected} rejected."
+        f"(slowest exposure {slowest_hz:,.0f}), {received:,} frames, "
+        f"{expected - received} lost, {rejected} rejected.{slow}"
     )
 
 

@@ -1,0 +1,175 @@
+"""The demo and the simulator, as a stranger types them."""
+
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hexlive.stream.calibration import load_calibration
+from hexlive.stream.config import Config
+from hexlive.stream.recordings import open_file
+from hexlive.stream.session import Outputs, live_source, run_session
+from hexlive.stream.truth import load_truth
+
+INTEGERS = ("counts", "under", "over", "hits", "cluster_sizes", "missing_frames")
+
+
+def counts(result: Path) -> dict[str, np.ndarray]:
+    with h5py.File(result) as file:
+        return {
+            f"{name}/{key}": group[key][()]
+            for name, group in file["entry"].items()
+            if name.startswith("segment")
+            for key in INTEGERS
+        }
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    command = [sys.executable, "-m", "hexlive.stream.cli", "demo", "--headless", "--seconds", "1.8"]
+    ended = subprocess.run(
+        [*command, "--out", out], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return out, ended.stdout
+
+
+@pytest.mark.timeout(120)
+def test_the_demo_leaves_its_files_and_loses_nothing(demo: tuple[Path, str]) -> None:
+    out, said = demo
+    assert {path.name for path in out.iterdir()} == {
+        "calibration.h5", "monitor.png", "recording.h5", "result.nxs", "scan_0001.nxs",
+        "scan_0001_volume.nxs", "truth.json",
+    }  # fmt: skip
+    assert "16,200 frames, 0 lost, 0 rejected" in said
+    assert (out / "monitor.png").stat().st_size > 50_000
+
+
+def test_the_demo_measures_what_the_simulator_put_in(demo: tuple[Path, str]) -> None:
+    out, _ = demo
+    truth = {(row.state, row.name): row for row in load_truth(out / "truth.json").emf}
+    pulls = []
+    with h5py.File(out / "result.nxs") as file:
+        trend = {name: column[()] for name, column in file["entry/trend"].items()}
+        rows = zip(
+            trend["state"], trend["component"], trend["emf"], trend["emf_sigma"], strict=True
+        )
+        for state, name, emf, sigma in rows:
+            known = truth[int(state), name.decode()]
+            pulls.append((emf - known.seen) / np.hypot(sigma, known.seen_sigma))
+        scan = file["entry/ct/scan_0001"]
+        known_scan = load_truth(out / "truth.json").ct[0]
+        assert scan["centre_px"][()] == pytest.approx(known_scan.centre_px, abs=0.2)
+        assert scan["ra_um"][()] == pytest.approx(known_scan.ra_um, rel=0.1)
+    assert len(pulls) == 9
+    assert np.sqrt(np.mean(np.square(pulls))) < 2
+
+
+def test_offline_processing_gives_the_counts_of_the_demo(
+    demo: tuple[Path, str], hexlive, tmp_path: Path
+) -> None:
+    out, _ = demo
+    result = tmp_path / "result.nxs"
+    code, said = hexlive(
+        "process", out / "recording.h5", "--calibration", out / "calibration.h5", "--out", result
+    )
+    assert code == 0, said
+    live, offline = counts(out / "result.nxs"), counts(result)
+    assert list(live) == list(offline)
+    for name, array in live.items():
+        np.testing.assert_array_equal(array, offline[name], err_msg=name)
+
+
+def test_a_recorded_scan_reconstructs_from_the_recording(
+    demo: tuple[Path, str], hexlive, tmp_path: Path
+) -> None:
+    out, _ = demo
+    code, said = hexlive(
+        "reconstruct", out / "recording.h5", "--entry", "scan_0001", "--engine", "numba",
+        "--out", tmp_path / "volume.nxs",
+    )  # fmt: skip
+    assert code == 0, said
+    assert "centre 125.8" in said
+    assert "engine numba" in said
+
+
+def test_the_demo_never_touches_a_recording_that_is_there(hexlive, tmp_path: Path) -> None:
+    (tmp_path / "recording.h5").write_text("precious")
+    code, said = hexlive("demo", "--headless", "--out", tmp_path)
+    assert code == 1
+    assert "holds a recording already" in said
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_injected_losses_are_counted_exactly(hexlive, tmp_path: Path) -> None:
+    out, truth = tmp_path / "lossy.h5", tmp_path / "truth.json"
+    code, said = hexlive(
+        "simulate", "--out", out, "--truth", truth, "--calibration", tmp_path / "cal.h5",
+        "--seconds", "0.05", "--states", "1", "--regions", "2,3", "--loss", "0.1",
+    )  # fmt: skip
+    assert code == 0, said
+    outcome = run_session(
+        open_file(out), Config(), load_calibration(tmp_path / "cal.h5"),
+        Outputs(result=tmp_path / "result.nxs"),
+    )  # fmt: skip
+    expected, received = outcome.report.totals
+    lost = sum(segment.n_lost for segment in load_truth(truth).segments)
+    assert lost > 50
+    assert (expected, received) == (900, 900 - lost)
+
+
+def test_the_simulator_streams_what_it_writes(hexlive, tmp_path: Path) -> None:
+    options = ("--seconds", "0.05", "--states", "2", "--regions", "1", "--seed", "7")
+    code, said = hexlive(
+        "simulate", "--out", tmp_path / "file.h5", "--calibration", tmp_path / "cal.h5", *options
+    )
+    assert code == 0, said
+    config, maps = Config(), load_calibration(tmp_path / "cal.h5")
+    with closing(live_source(config, "tcp://127.0.0.1:*")) as source:
+        command = [sys.executable, "-m", "hexlive.stream.cli", "simulate", "--to", source.address]
+        sender = subprocess.Popen([*command, "--rate", "max", *options])
+        guard = threading.Timer(60, sender.kill)
+        guard.start()
+        run_session(source, config, maps, Outputs(result=tmp_path / "live.nxs"))
+        assert sender.wait(30) == 0
+        guard.cancel()
+    run_session(open_file(tmp_path / "file.h5"), config, maps, Outputs(result=tmp_path / "f.nxs"))
+    live, written = counts(tmp_path / "live.nxs"), counts(tmp_path / "f.nxs")
+    for name, array in live.items():
+        np.testing.assert_array_equal(array, written[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["simulate"], 2, "--to or --out"),
+        (["simulate", "--out", "x.h5", "--states", "9"], 1, "states go from 1 to 7"),
+        (["simulate", "--out", "x.h5", "--states", "one"], 1, "numbers with commas"),
+        (["simulate", "--out", "x.h5", "--occupancy", "2"], 1, "occupancy"),
+        (["simulate", "--out", "/no/x.h5", "--seconds", "0.01"], 1, "no folder"),
+        (
+            ["monitor", "tcp://127.0.0.1:1", "--snapshot", "m.png", "--timeout", "0.3"],
+            1,
+            "snapshot",
+        ),
+        (["monitor", "nonsense", "--snapshot", "m.png"], 2, "nonsense"),
+        (["reconstruct", "none.nxs", "--out", "v.nxs"], 1, "no file"),
+        (["reconstruct", "none.nxs", "--out", "v.nxs", "--engine", "magic"], 1, "engine"),
+        (["reconstruct", "none.nxs", "--out", "v.nxs", "--centre", "left"], 1, "left"),
+    ],
+)
+def test_wrong_words_get_one_sentence(
+    hexlive, monkeypatch, tmp_path: Path, words: list[str], code: int, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exit_code, said = hexlive(*words)
+    assert exit_code == code, said
+    assert says in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
