@@ -12,19 +12,17 @@ from importlib import import_module
 from importlib.util import find_spec
 from math import ceil, pi, sqrt
 from types import ModuleType
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal
 
-import numba
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 from scipy import fft
 
+from hexlive.kernels.compiled import compiled, prange
 from hexlive.reconstruct.geometry import Geometry, field_of_view, filtered_projections
 
 EngineName = Literal["auto", "fourier", "numba", "astra-cpu", "astra"]
 Engine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-Function = TypeVar("Function", bound=Callable[..., object])
 
 NUFFT_TOLERANCE: Final = 2e-4  # moves 512 px slices by 2e-5 rms, against 1.3e-2 of FBP itself
 NUFFT_UPSAMPLING: Final = 1.25  # at this tolerance a third of the time of 2.0
@@ -182,12 +180,7 @@ def _numba(geometry: Geometry) -> Engine:
     return back_project
 
 
-def _compiled(function: Function) -> Function:
-    """Compile for all cores, and keep the result on disk."""
-    return cast(Function, numba.njit(parallel=True, cache=True, error_model="numpy")(function))
-
-
-@_compiled
+@compiled(parallel=True, error_model="numpy")
 def _add_projections(
     projections: NDArray[np.float32],
     cos: NDArray[np.float64],

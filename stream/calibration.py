@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from hexlive.kernels.backend import EventSettings, PixelMaps
 from hexlive.stream.files import FileError, opened, whole_or_absent
 
-DEAD_NOISE_KEV: Final = 0.08
-HOT_NOISE_KEV: Final = 1.0
+# A pixel with less noise is dead, one with more is hot.
+MIN_NOISE_KEV: Final = 0.08
+MAX_NOISE_KEV: Final = 1.0
 MAPS: Final = (
     "pedestal_adu",
     "noise_adu",
@@ -102,7 +103,7 @@ def load_calibration(path: Path) -> Calibration:
     Raises
     ------
     FileError
-        Missing, not HDF5, without gradient or pedestal, or arrays of different shapes.
+        Missing, not HDF5, without a gradient, or arrays of different shapes.
     """
     with opened(path) as file:
         shape = _required(file, "gradient_kev_per_adu", path).shape
@@ -130,18 +131,6 @@ def _required(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     if name not in file:
         raise FileError(f"{path} is not a calibration file: it has no dataset {name!r}.")
     return file[name]
-
-
-def identity_calibration(shape: tuple[int, int], gradient_kev_per_adu: float) -> Calibration:
-    """One gradient for all pixels, no pedestal, no intercept: a stated guess, better than none."""
-    zeros = np.zeros(shape, np.float32)
-    return Calibration(
-        pedestal_adu=zeros,
-        noise_adu=zeros,
-        gradient_kev_per_adu=np.full(shape, gradient_kev_per_adu, np.float32),
-        intercept_kev=zeros,
-        mask=np.zeros(shape, np.uint8),
-    )
 
 
 def calibration_from_dark(
@@ -177,7 +166,7 @@ def calibration_from_dark(
     usable &= np.isfinite(intercept_kev)
     gradient = np.where(usable, gradient_kev_per_adu, 0.0)
     noise_kev = noise * gradient
-    bad = ~usable | (noise_kev < DEAD_NOISE_KEV) | (noise_kev > HOT_NOISE_KEV)
+    bad = ~usable | (noise_kev < MIN_NOISE_KEV) | (noise_kev > MAX_NOISE_KEV)
     return Calibration(
         pedestal_adu=pedestal.astype(np.float32),
         noise_adu=noise.astype(np.float32),

@@ -74,7 +74,7 @@ def main() -> None:
     logging.basicConfig(format="hexlive: %(message)s")
     try:
         app()
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, ArithmeticError) as error:
         if "--debug" in sys.argv:
             raise
         print(f"hexlive: {error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """``hexlive process`` and ``reconstruct``: commands from file to file."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -32,11 +33,11 @@ def process(
     source = open_file(file, dataset, config.detector.frame_rate_hz)
     config = fit_detector(config, source.shape, explicit=config_file is not None)
     outputs = Outputs(result=out)
-    with stop_on_signals() as should_stop:
+    maps = load_calibration(calibration)
+    with stop_on_signals() as stop, closing(ProgressSink(source.n_frames)) as progress:
         outcome = run_session(
-            source, config, load_calibration(calibration), outputs, backend=backend.value,
-            should_stop=should_stop, progress=ProgressSink(source.n_frames),
-        )  # fmt: skip
+            source, config, maps, outputs, backend=backend.value, stop=stop, progress=progress
+        )
     conclude(outcome, outputs)
 
 

@@ -16,6 +16,7 @@ from hexlive.stream.config import Config, load_config
 from hexlive.stream.console import ProgressSink, say
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import Message
+from hexlive.stream.pipeline import Pace
 from hexlive.stream.pipeline import run as run_pipeline
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.recordings import FileSource, open_file
@@ -53,12 +54,15 @@ def run(
         publish=stream.publish,
     )
     maps = load_calibration(Path(path))
-    with closing(live_source(config)) as source, stop_on_signals() as should_stop:
+    with (
+        closing(live_source(config)) as source,
+        stop_on_signals() as stop,
+        closing(ProgressSink()) as progress,
+    ):
         say(f"listening on {source.address}; Ctrl-C ends the run")
         outcome = run_session(
-            source, config, maps, outputs,
-            backend=backend.value, should_stop=should_stop, progress=ProgressSink(),
-        )  # fmt: skip
+            source, config, maps, outputs, backend=backend.value, stop=stop, progress=progress
+        )
     conclude(outcome, outputs)
 
 
@@ -74,18 +78,17 @@ def record(
     Example: hexlive record --from tcp://127.0.0.1:5555 --out recording.h5
     """
     config = Config()
-    with closing(live_source(config, address)) as source, stop_on_signals() as should_stop:
-        recorder = Recorder(out)
+    with (
+        closing(live_source(config, address)) as source,
+        stop_on_signals() as stop,
+        closing(ProgressSink()) as progress,
+        closing(Recorder(out)) as recorder,
+    ):
         say(f"listening on {source.address}; Ctrl-C ends the recording")
-        try:
-            report = run_pipeline(
-                source, Ledger(None, config.detector.frame_rate_hz), [], [recorder],
-                [ProgressSink()], idle_timeout_s=idle_timeout_s, should_stop=should_stop,
-            )  # fmt: skip
-        finally:
-            recorder.close()
-    expected, received = report.totals
-    say(f"{out}: {received} frames, {expected - received} missing")
+        ledger = Ledger(None, config.detector.frame_rate_hz)
+        pace = Pace(idle_timeout_s=idle_timeout_s, should_stop=stop.asked)
+        report = run_pipeline(source, ledger, [], [recorder], [progress], pace)
+    say(f"{out}: {report.totals.received} frames, {report.totals.lost} missing")
     if recorder.failed:
         raise OSError(recorder.status)
 
@@ -104,10 +107,10 @@ def replay(
     speed_hz = rate_hz(rate)
     source = open_file(file, dataset)
     with (
-        stop_on_signals() as should_stop,
-        closing(live_sender(address, source.shape, should_stop)) as sender,
+        stop_on_signals() as stop,
+        closing(live_sender(address, source.shape, stop.asked)) as sender,
     ):
-        sender.send_all(paced(_series(source, loop), speed_hz))
+        sender.send_all(paced(_series(source, loop), speed_hz, stop.asked))
 
 
 def _series(source: FileSource, loop: bool) -> Iterator[Message]:

@@ -52,12 +52,12 @@ def conclude(outcome: Outcome, outputs: Outputs) -> None:
     Raises
     ------
     OSError
-        Not everything accepted is on disk.
+        Not everything accepted is on disk, or a CT scan was not reconstructed.
     """
-    expected, received = outcome.report.totals
-    say(f"{outputs.result}: {received} frames, {expected - received} missing")
+    totals = outcome.report.totals
+    say(f"{outputs.result}: {totals.received} frames, {totals.lost} missing")
     if outcome.report.rejected:
         counted = (f"{count} {reason}" for reason, count in outcome.report.rejected.items())
         say(f"rejected: {', '.join(counted)}")
-    if not outcome.complete:
-        raise OSError(outcome.recording)
+    if outcome.faults:
+        raise OSError(" ".join(outcome.faults))

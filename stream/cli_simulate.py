@@ -1,5 +1,6 @@
 """``hexlive simulate`` and ``hexlive demo``."""
 
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -25,18 +26,14 @@ def simulate(
     rate: Annotated[str, typer.Option(help="Frames per second of the stream, or max.")] = "9000",
     seconds: Annotated[float, typer.Option(help="Length of each exposure at 9 kHz, s.")] = 3.0,
     states: Annotated[str, typer.Option(help="Electrochemical states, 1 to 7.")] = "1,2,4",
-    regions: Annotated[str, typer.Option(help="Heights: 1 cathode, 2 interphase, 3 anode.")] = (
-        "1,2,3"
-    ),
+    regions: Annotated[str, typer.Option(help="1 cathode, 2 interphase, 3 anode.")] = "1,2,3",
     ct_after: Annotated[str, typer.Option(help="States that end with a CT scan.")] = "",
     occupancy: Annotated[float, typer.Option(help="Fraction of pixels hit per frame.")] = 0.01,
     loss: Annotated[float, typer.Option(help="Fraction of frames that never arrive.")] = 0.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same frames.")] = 1,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Write the true calibration here.")
-    ] = None,
+    calibration: Annotated[Path | None, typer.Option(help="For the true calibration.")] = None,
     truth_file: Annotated[
-        Path | None, typer.Option("--truth", help="Write what should be measured here, JSON.")
+        Path | None, typer.Option("--truth", help="For what should be measured, JSON.")
     ] = None,
     config_file: ConfigFile = None,
 ) -> None:
@@ -73,20 +70,18 @@ def simulate(
 
 def _send(simulator: Simulator, config: Config, address: str, speed_hz: float | None) -> None:
     with (
-        stop_on_signals() as should_stop,
-        closing(live_sender(address, config.detector.shape, should_stop)) as sender,
+        stop_on_signals() as stop,
+        closing(live_sender(address, config.detector.shape, stop.asked)) as sender,
     ):
-        sender.send_all(paced(simulator.messages(), speed_hz))
+        sender.send_all(paced(simulator.messages(started_s=time.time()), speed_hz, stop.asked))
 
 
 def _write(simulator: Simulator, out: Path) -> None:
-    writer = RecordingWriter(out)
-    with stop_on_signals() as should_stop:
-        for message in simulator.messages():
-            if should_stop():
+    with stop_on_signals() as stop, closing(RecordingWriter(out)) as writer:
+        for message in simulator.messages(started_s=time.time()):
+            if stop.asked():
                 break
             writer.append(message)
-    writer.close()
     say(f"{out}: {writer.n_frames} frames")
 
 

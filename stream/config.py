@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import tomllib
 import typing
 from dataclasses import dataclass, field
@@ -42,7 +43,8 @@ class DetectorSettings:
         ValueError
             A value is out of range; the sentence names it.
         """
-        if min(self.rows, self.columns) < 1 or min(self.pitch_mm, self.frame_rate_hz) <= 0:
+        measures = self.rows, self.columns, self.pitch_mm, self.frame_rate_hz
+        if not all(0 < value < math.inf for value in measures):
             raise ValueError(
                 "detector: rows, columns, pitch_mm and frame_rate_hz must be positive."
             )
@@ -89,6 +91,19 @@ class StreamSettings:
     on_gap: Literal["count", "fail"] = "count"
     idle_timeout_s: float | None = None
     publish_rate_hz: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse a stream that could not flow.
+
+        Raises
+        ------
+        ValueError
+            A value is out of range; the sentence names it.
+        """
+        for name in ("high_water_mark_mb", "idle_timeout_s", "publish_rate_hz"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"stream.{name} must be positive, not {value}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,5 @@
 """What commands say on the terminal: a progress line on long work, quiet when not a terminal."""
 
-import sys
-
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -25,19 +23,20 @@ class ProgressSink:
             TimeElapsedColumn(),
             console=_console,
             transient=True,
-            disable=not sys.stderr.isatty(),
+            disable=not _console.file.isatty(),
         )
-        self._task = self._progress.add_task("waiting for frames", total=n_frames)
-        self._progress.start()
+        self._task = self._progress.add_task("", total=n_frames)
 
     def put(self, report: Report) -> None:
         """Show where the run is."""
-        expected, received = report.totals
-        text = f"{received:,} frames  {report.rate_hz:,.0f}/s  {expected - received:,} missing"
-        self._progress.update(self._task, completed=received, description=text)
+        totals = report.totals
+        text = f"{totals.received:,} frames  {report.rate_hz:,.0f}/s  {totals.lost:,} missing"
+        self._progress.update(self._task, completed=totals.received, description=text)
+        self._progress.start()
         if report.stopped:
             self.close()
 
     def close(self) -> None:
-        """Take the line away."""
-        self._progress.stop()
+        """Take the line away, if there is one."""
+        if self._progress.live.is_started:
+            self._progress.stop()

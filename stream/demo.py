@@ -8,7 +8,7 @@ frame; only its electronic noise comes from a pool of frames.
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Final
 
 from hexlive.stream.config import Config, StreamSettings
 from hexlive.stream.console import ProgressSink, say
-from hexlive.stream.demo_summary import summarise
+from hexlive.stream.demo_summary import shortcomings, summarise
 from hexlive.stream.files import FileError
 from hexlive.stream.model import End, Frames, Message, ScanStart, Segment
-from hexlive.stream.session import Outputs, live_source, run_session, stop_on_signals
+from hexlive.stream.session import Outputs, Stop, live_source, run_session, stop_on_signals
 from hexlive.stream.simulate import Simulator, SimulatorSettings
 
 STATES: Final = (1, 2, 4)
@@ -27,7 +27,10 @@ CT_AFTER: Final = (4,)
 OCCUPANCY: Final = 0.03
 RATE_HZ: Final = 9_200.0  # the detector's 9,000, and a margin to show
 SEED: Final = 1
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 60.0  # with a simulator or a picture that takes its time
+GRACE_S: Final = 15.0  # from SIGTERM to SIGKILL
+POLL_S: Final = 0.05
+Child = subprocess.Popen[bytes]
 
 
 class RateWatch:
@@ -63,46 +66,59 @@ def run_demo(out: Path, seconds: float, *, headless: bool) -> int:
     Raises
     ------
     FileError
-        The folder holds a recording already.
+        The folder holds a recording already, or cannot be made.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    outputs = Outputs(
-        result=out / "result.nxs", recording=out / "recording.h5", publish="tcp://127.0.0.1:*"
-    )
-    if (out / "recording.h5").exists():
-        raise FileError(f"{out} holds a recording already; remove it or choose another --out.")
-    config = replace(Config(), stream=StreamSettings(input="tcp://127.0.0.1:*"))
+    outputs = _outputs(out)
+    stream = StreamSettings(input="tcp://127.0.0.1:*", idle_timeout_s=PATIENCE_S)
+    config = replace(Config(), stream=stream)
     simulator = Simulator(demo_settings(config, seconds))
+    n_frames = simulator.settings.n_frames
     calibration = simulator.camera.calibration()
     calibration.save(out / "calibration.h5")
     watch = RateWatch()
     with (
         closing(live_source(config)) as source,
-        stop_on_signals() as should_stop,
-        _children() as children,
+        closing(ProgressSink(n_frames)) as progress,
+        stop_on_signals() as stop,
+        _children() as start,
     ):
-        say(f"{simulator.settings.n_frames} frames at {RATE_HZ:.0f}/s, occupancy {OCCUPANCY:.0%}")
-        children.append(_start("hexlive.stream.cli", *_simulate(source.address, simulator)))
+        say(f"{n_frames} frames at {RATE_HZ:.0f}/s, occupancy {OCCUPANCY:.0%}")
+        sender = start("hexlive.stream.cli", *_simulate(source.address, simulator))
+        pictures: list[Child] = []
 
         def attach(address: str) -> None:
             """A picture of the end of the run, and a window unless headless."""
             picture = ("--snapshot", str(out / "monitor.png"), "--when-stopped")
             wait_s = ("--timeout", str(seconds + PATIENCE_S))
-            children.append(_start("hexlive.monitor.app", address, *picture, *wait_s))
+            pictures.append(start("hexlive.monitor.app", address, *picture, *wait_s))
             if not headless:
-                children.append(_start("hexlive.monitor.app", address))
+                start("hexlive.monitor.app", address)
 
         outcome = run_session(
-            source, config, calibration, outputs, should_stop=should_stop,
-            progress=ProgressSink(simulator.settings.n_frames), watchers=[watch],
-            on_publish=attach,
+            source, config, calibration, outputs, stop=_DemoStop(stop, sender),
+            progress=progress, watchers=[watch], on_publish=attach,
         )  # fmt: skip
-        for child in children[:2]:
-            child.wait(PATIENCE_S)
-    lines = summarise(out, simulator, config, outcome, watch.rates_hz)
-    print("\n".join(lines))
-    expected, received = outcome.report.totals
-    return 0 if outcome.complete and received == expected else 1
+        exit_code, *_ = [_wait(child, stop) for child in (sender, *pictures)]
+        if stop.asked():
+            say(f"Interrupted; what was measured so far is in {outputs.result}.")
+            return 1
+    print("\n".join(summarise(out, simulator, config, outcome, watch.rates_hz)))
+    found = list(shortcomings(out, simulator, outcome, exit_code))
+    for sentence in found:
+        say(sentence)
+    return 1 if found else 0
+
+
+def _outputs(out: Path) -> Outputs:
+    """What the demo leaves in its folder, which is made."""
+    recording = out / "recording.h5"
+    if recording.exists():
+        raise FileError(f"{out} holds a recording already; remove it or choose another --out.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"Cannot make the folder {out}: {error.strerror}.") from error
+    return Outputs(result=out / "result.nxs", recording=recording, publish="tcp://127.0.0.1:*")
 
 
 def demo_settings(config: Config, seconds: float) -> SimulatorSettings:
@@ -133,18 +149,55 @@ def _simulate(address: str, simulator: Simulator) -> Iterator[str]:
         yield from (f"--{name}", str(value))
 
 
-def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", module, *arguments])
+class _DemoStop(Stop):
+    """The user's requests to stop, and the death of the simulator, which would end no series."""
+
+    def __init__(self, user: Stop, simulator: Child) -> None:
+        super().__init__()
+        self._user, self._simulator = user, simulator
+
+    def asked(self) -> bool:
+        """Whether to end the run."""
+        return self._user.asked() or self._simulator.poll() not in (None, 0)
+
+    def insisted(self) -> bool:
+        """Whether to give up even what is nearly done."""
+        return self._user.insisted()
+
+
+def _wait(child: Child, stop: Stop) -> int | None:
+    """Exit code of a process; None where it outlasts the patience, or the user's."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while child.poll() is None and time.monotonic() < deadline_s and not stop.asked():
+        time.sleep(POLL_S)
+    return child.returncode
 
 
 @contextmanager
-def _children() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes that end with the block, whatever happens."""
-    children: list[subprocess.Popen[bytes]] = []
+def _children() -> Iterator[Callable[..., Child]]:
+    """Starts modules as processes that end with the block, whatever happens.
+
+    Each has a session of its own, so that Ctrl-C is for the demo alone to act on.
+    """
+    children: list[Child] = []
+
+    def start(module: str, *arguments: str) -> Child:
+        command = [sys.executable, "-m", module, *arguments]
+        children.append(subprocess.Popen(command, start_new_session=True))
+        return children[-1]
+
     try:
-        yield children
+        yield start
     finally:
         for child in children:
             child.terminate()
         for child in children:
-            child.wait(PATIENCE_S)
+            _end(child)
+
+
+def _end(child: Child) -> None:
+    try:
+        child.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

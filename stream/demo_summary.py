@@ -7,7 +7,10 @@ import h5py
 import numpy as np
 
 from hexlive.stream.config import Config
+from hexlive.stream.doctor import examine_monitor
 from hexlive.stream.phantom import make_phantom
+from hexlive.stream.recorder import scan_name
+from hexlive.stream.results import CtResult
 from hexlive.stream.session import Outcome
 from hexlive.stream.simulate import Simulator
 from hexlive.stream.truth import Truth, truth
@@ -34,7 +37,7 @@ def summarise(
 
 
 def _stream_line(outcome: Outcome, rates_hz: Sequence[float], wanted_hz: float) -> str:
-    expected, received = outcome.report.totals
+    totals = outcome.report.totals
     rejected = outcome.report.rejected.total()
     slowest_hz = min(rates_hz, default=0.0)
     slow = (
@@ -42,8 +45,8 @@ def _stream_line(outcome: Outcome, rates_hz: Sequence[float], wanted_hz: float) 
     )
     return (
         f"Stream: {np.mean(rates_hz or [0]):,.0f} frames/s sustained "
-        f"(slowest exposure {slowest_hz:,.0f}), {received:,} frames, "
-        f"{expected - received} lost, {rejected} rejected.{slow}"
+        f"(slowest exposure {slowest_hz:,.0f}), {totals.received:,} frames, "
+        f"{totals.lost} lost, {rejected} rejected.{slow}"
     )
 
 
@@ -51,6 +54,9 @@ def _emf_lines(entry: h5py.Group, expected: Truth) -> Iterator[str]:
     """One line per state and component; the truth is that of the detector, not of free atoms."""
     yield "EMF           state   measured    sigma   truth seen   pull   free atoms"
     trend = entry["trend"]
+    if "state" not in trend:
+        yield "No state was measured in all its regions."
+        return
     known = {(row.state, row.name): row for row in expected.emf}
     rows = zip(
         trend["state"][()], trend["component"].asstr()[()], trend["emf"][()],
@@ -67,8 +73,11 @@ def _emf_lines(entry: h5py.Group, expected: Truth) -> Iterator[str]:
 
 def _ct_lines(out: Path, entry: h5py.Group, expected: Truth, simulator: Simulator) -> Iterator[str]:
     for known in expected.ct:
-        name = f"scan_{known.scan:04d}"
-        scan = entry["ct"][name]
+        name = scan_name(known.scan)
+        scan = entry.get(f"ct/{name}")
+        if scan is None:
+            yield f"CT {name}: never began"
+            continue
         if scan.attrs["status"] != "done":
             yield f"CT {name}: {scan.attrs['status']}, {scan.attrs['note']}"
             continue
@@ -100,4 +109,36 @@ def slice_error(volume_file: Path, truth_volume: np.ndarray) -> float:
 def _file_lines(out: Path) -> Iterator[str]:
     for name in ("result.nxs", "recording.h5", "monitor.png", "truth.json"):
         path = out / name
-        yield f"{path}  {path.stat().st_size / 1e6:.1f} MB" if path.exists() else f"{path}  MISSING"
+        if path.exists():
+            yield f"{path}  {path.stat().st_size / 1e6:.1f} MB"
+        elif name == "monitor.png" and (found := examine_monitor()).verdict == "absent":
+            yield f"{path}  not drawn, Qt cannot be used here: {found.detail}"
+        else:
+            yield f"{path}  MISSING"
+
+
+def shortcomings(
+    out: Path, simulator: Simulator, outcome: Outcome, exit_code: int | None
+) -> Iterator[str]:
+    """What a demo that works would not have; a sentence each.
+
+    Parameters
+    ----------
+    exit_code
+        Of the simulator; None: it had to be stopped.
+    """
+    yield from outcome.faults
+    settings = simulator.settings
+    if exit_code != 0:
+        ended = "did not end" if exit_code is None else f"ended with exit code {exit_code}"
+        yield f"The simulator {ended}."
+    if missing := settings.n_frames - outcome.report.totals.received:
+        yield f"{missing:,} of {settings.n_frames:,} frames were lost."
+    ct = outcome.report.find(CtResult)
+    n_begun = len(ct.scans) if ct else 0
+    n_scans = sum(state in settings.ct_after_states for state in settings.states)
+    if n_begun < n_scans:
+        yield f"{n_scans - n_begun} of {n_scans} CT scans never began."
+    picture = out / "monitor.png"
+    if not picture.exists() and examine_monitor().verdict != "absent":
+        yield f"{picture} was not drawn."

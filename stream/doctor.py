@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,11 +23,18 @@ DATA_RATE_BYTES_S: Final = 9000 * 80 * 80 * 2  # 9 kHz of 80 x 80 uint16
 OPTIONAL: Final = {
     "finufft": "pip install 'hexlive[ct]'  (Fourier reconstruction)",
     "astra": "pip install 'hexlive[ct]'  (ASTRA reconstruction)",
-    "algotom": "pip install 'hexlive[ct]'  (centre and ring removal)",
+    "algotom": "pip install 'hexlive[ct]'  (ring removal by wavelet or all)",
+    "skimage": "pip install 'hexlive[ct]'  (the anode's surface)",
     "xraylib": "pip install 'hexlive[simulate]'  (the simulator)",
-    "pyqtgraph": "pip install 'hexlive[monitor]'  (the monitor window)",
 }
-DISTRIBUTIONS: Final = {"astra": "astra-toolbox"}
+DISTRIBUTIONS: Final = {"astra": "astra-toolbox", "skimage": "scikit-image"}
+DRAW: Final = """
+import PySide6, pyqtgraph
+from PySide6.QtWidgets import QApplication
+QApplication(["hexlive", "-platform", "offscreen"])
+print("Qt", PySide6.__version__)
+"""
+DRAW_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ def examine() -> Iterator[Finding]:
         ("GPU", _gpu),
         ("sockets", _sockets),
         ("disk", _disk),
+        ("monitor", examine_monitor),
     ]
     for subject, check in checks:
         try:
@@ -98,6 +108,23 @@ def _disk() -> Finding:
         f"{free / GB:.0f} GB free here ({hours:.1f} h at 9 kHz uncompressed), "
         f"writes {speed / 1e6:.0f} MB/s (9 kHz is {DATA_RATE_BYTES_S / 1e6:.0f} MB/s)",
     )
+
+
+def examine_monitor() -> Finding:
+    """Whether the monitor can draw, tried in a process of its own, which Qt may well end."""
+    command = [sys.executable, "-c", DRAW]
+    try:
+        tried = subprocess.run(
+            command, capture_output=True, text=True, timeout=DRAW_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("absent", "monitor", f"Qt does not start within {DRAW_TIMEOUT_S:g} s")
+    if tried.returncode == 0:
+        return Finding("OK", "monitor", tried.stdout.strip())
+    why = (tried.stderr.strip().splitlines() or [f"exit code {tried.returncode}"])[-1]
+    if why.startswith("ModuleNotFoundError"):
+        return Finding("absent", "monitor", "pip install 'hexlive[monitor]'  (the monitor window)")
+    return Finding("absent", "monitor", f"{why}; hexlive monitor says which packages Qt needs")
 
 
 def _optional(module: str, remedy: str) -> Finding:

@@ -18,13 +18,7 @@ from numpy.typing import NDArray
 from hexlive.reconstruct.scan import Scan
 from hexlive.reconstruct.surface import Surface
 from hexlive.reconstruct.tomography import Reconstruction
-from hexlive.stream.files import (
-    new_group,
-    opened,
-    part_of,
-    publish,
-    whole_or_absent,
-)
+from hexlive.stream.files import FileError, new_group, opened, part_of, publish, whole_or_absent
 from hexlive.stream.layouts import FormatError, Layout, find_layout
 
 PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
@@ -212,20 +206,15 @@ class ScanFile:
     """
 
     def __init__(
-        self,
-        path: Path,
-        shape: tuple[int, int],
-        *,
-        pixel_um: float | None = None,
-        dtype: str = "<u2",
+        self, path: Path, shape: tuple[int, int], *, pixel_um: float | None = None
     ) -> None:
         self._path, self._part = path, part_of(path)
-        self._file = h5py.File(self._part, "w")
-        self._file.attrs["default"] = "entry1"
-        entry = new_group(self._file, "entry1", "NXentry", default="tomo_entry")
-        scan = new_group(entry, "tomo_entry", "NXsubentry")
-        scan["title"] = path.stem
-        self.append = ScanGroup(scan, shape, pixel_um=pixel_um, dtype=dtype).append
+        try:
+            self._file = h5py.File(self._part, "w")
+        except OSError as error:
+            raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+        entry = _scan_entry(self._file, path.stem)
+        self.append = ScanGroup(entry, shape, pixel_um=pixel_um).append
 
     def close(self) -> Path:
         """Finish the file and give it its name, which is returned."""
@@ -239,22 +228,31 @@ class ScanFile:
         self._part.unlink(missing_ok=True)
 
 
+def _scan_entry(file: h5py.File, title: str) -> h5py.Group:
+    """The one scan of a file, where tomography programs look for it."""
+    file.attrs["default"] = "entry1"
+    entry = new_group(file, "entry1", "NXentry", default="tomo_entry")
+    scan = new_group(entry, "tomo_entry", "NXsubentry")
+    scan["title"] = title
+    return scan
+
+
 def write_scan(path: Path, scan: Scan) -> None:
     """Write a scan as NXtomo, for another program or another day.
 
     Raises
     ------
     FileError
-        The folder cannot be written to.
+        The folder cannot be written to, or the disk is full.
     """
-    file = ScanFile(
-        path, scan.projections.shape[1:], pixel_um=scan.pixel_um, dtype=scan.projections.dtype.str
-    )
-    for key, images in ((DARK, scan.darks), (FLAT, scan.flats), (PROJECTION, scan.projections)):
-        if images is not None:
-            angles = scan.angles_deg if key == PROJECTION else np.zeros(len(images))
-            file.append(images, angles, np.full(len(images), key, np.uint8))
-    file.close()
+    shape, dtype = scan.projections.shape[1:], scan.projections.dtype.str
+    with whole_or_absent(path) as part, h5py.File(part, "w") as file:
+        entry = _scan_entry(file, path.stem)
+        group = ScanGroup(entry, shape, pixel_um=scan.pixel_um, dtype=dtype)
+        for key, images in ((DARK, scan.darks), (FLAT, scan.flats), (PROJECTION, scan.projections)):
+            if images is not None:
+                angles_deg = scan.angles_deg if key == PROJECTION else np.zeros(len(images))
+                group.append(images, angles_deg, np.full(len(images), key, np.uint8))
 
 
 def write_volume(path: Path, result: Reconstruction, surface: Surface | None = None) -> None:

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from hexlive.stream.ledger import Ledger, Tally
-from hexlive.stream.model import AnyMessage, End, Frames, Message, Segment
+from hexlive.stream.exposure import Tally, Totals
+from hexlive.stream.ledger import Ledger
+from hexlive.stream.model import AnyMessage, Frames, Message
 
 Result = TypeVar("Result")
 Item = TypeVar("Item", contravariant=True)
 
 
 class Source(Protocol):
-    """Where messages come from; yields None when nothing came for a moment."""
+    """Where messages come from; yields None when nothing (or nothing valid) came for a moment."""
 
     rejected: Counter[str]
 
@@ -31,26 +32,40 @@ class Source(Protocol):
 
 
 class Reducer(Protocol):
-    """One analysis: takes every accepted message, gives its present result when asked."""
+    """One analysis."""
 
     @property
     def busy(self) -> bool:
         """Work is still going on elsewhere, so a final result needs waiting for."""
         ...
 
-    def add(self, message: Message) -> None: ...
+    def add(self, message: Message) -> None:
+        """Take one accepted message, of whatever type."""
+        ...
 
-    def snapshot(self) -> object: ...
+    def snapshot(self) -> object:
+        """The present result; one type per reducer."""
+        ...
 
-    def clear(self) -> None: ...
+    def finish(self) -> None:
+        """No more messages will come."""
+        ...
+
+    def clear(self) -> None:
+        """Back to nothing; work that goes on elsewhere is given up."""
+        ...
 
 
 class Sink(Protocol[Item]):
     """Where messages (a recorder) or reports (result file, publisher) go."""
 
-    def put(self, item: Item) -> None: ...
+    def put(self, item: Item) -> None:
+        """Take one item."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Nothing more will come."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +75,13 @@ class Report:
     Attributes
     ----------
     final
-        The present exposure is over and these are its final numbers.
+        An exposure is over and these are its final numbers.
     stopped
-        The series is over.
+        The run is over.
     results
         One result of each reducer.
     tally, totals
-        Frames of the present exposure; (expected, received) of the series.
+        Frames of the exposure, and of all exposures of the run.
     rate_hz
         Frames per second since the last report.
     backlog_ms
@@ -78,7 +93,7 @@ class Report:
     series: str
     results: tuple[object, ...]
     tally: Tally
-    totals: tuple[int, int]
+    totals: Totals
     rejected: Counter[str]
     rate_hz: float
     backlog_ms: float | None
@@ -92,20 +107,47 @@ class GapError(RuntimeError):
     """Frames are missing and the configuration says that this ends the run."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """When a run reports, and when it ends by itself.
+
+    Attributes
+    ----------
+    report_interval_s
+        Between reports.
+    idle_timeout_s
+        End when nothing was accepted for so long, once something was; None: wait for ever.
+    end_timeout_s
+        After the end of the series: how long to wait for frames that are still missing.
+    fail_on_gap
+        The first missing frame ends the run with GapError.
+    should_stop, should_abandon
+        Asked all the time: end now; do not even wait for reducers that are busy.
+    """
+
+    report_interval_s: float = 0.5
+    idle_timeout_s: float | None = None
+    end_timeout_s: float = 1.0
+    fail_on_gap: bool = False
+    should_stop: Callable[[], bool] = lambda: False
+    should_abandon: Callable[[], bool] = lambda: False
+
+    def over(self, ledger: Ledger, silent_s: float | None) -> bool:
+        """Whether the run ends here, ``silent_s`` after the last accepted message (None: none)."""
+        limit_s = self.end_timeout_s if ledger.ended else self.idle_timeout_s
+        idle = silent_s is not None and limit_s is not None and silent_s > limit_s
+        return ledger.complete or idle or self.should_stop()
+
+
 def run(
     source: Source,
     ledger: Ledger,
     reducers: Sequence[Reducer],
     recorders: Sequence[Sink[Message]] = (),
     sinks: Sequence[Sink[Report]] = (),
-    *,
-    report_interval_s: float = 0.5,
-    idle_timeout_s: float | None = None,
-    end_timeout_s: float = 1.0,
-    fail_on_gap: bool = False,
-    should_stop: Callable[[], bool] = lambda: False,
+    pace: Pace | None = None,
 ) -> Report:
-    """Run until the series ends, nothing arrives for too long, or ``should_stop`` says so.
+    """Run until the series ends, nothing arrives for too long, or a stop is asked for.
 
     Returns
     -------
@@ -115,37 +157,51 @@ def run(
     Raises
     ------
     GapError
-        A frame is missing and ``fail_on_gap`` is set.
+        A frame is missing and ``pace.fail_on_gap`` is set.
     """
+    pace = pace or Pace()
     reporter = _Reporter(source, ledger, reducers, sinks)
-    heard = time.monotonic()
+    heard_s: float | None = None
     for message in source:
-        if message is not None and ledger.settle(message):
-            reporter.close_exposure()
-        for accepted in ledger.accept(message) if message is not None else ():
-            for recorder in recorders:
-                recorder.put(accepted)
-            for reducer in reducers:
-                reducer.add(accepted)
-            reporter.note(accepted)
-
-        now = time.monotonic()
         if message is not None:
-            heard = now
-        if now - reporter.reported > report_interval_s:
+            accepted = ledger.accept(message)
+            if accepted.closed is not None:
+                reporter.report(closed=accepted.closed)
+            for item in accepted.messages:
+                for recorder in recorders:
+                    recorder.put(item)
+                for reducer in reducers:
+                    reducer.add(item)
+                reporter.note(item)
+                heard_s = time.monotonic()
+
+        if reporter.silent_s > pace.report_interval_s:
             reporter.report()
-        if fail_on_gap and ledger.tally().lost:
-            raise GapError("Frames are missing; stopped because stream.on_gap is 'fail'.")
-        limit_s = end_timeout_s if ledger.ended else idle_timeout_s
-        if ledger.complete or should_stop() or (limit_s is not None and now - heard > limit_s):
+        if pace.fail_on_gap and not ledger.ended:
+            _refuse_gaps(ledger)
+        if pace.over(ledger, None if heard_s is None else time.monotonic() - heard_s):
             break
 
-    reporter.close_exposure()
-    while any(reducer.busy for reducer in reducers) and not should_stop():
+    closed = ledger.finish()
+    if closed is not None:
+        reporter.report(closed=closed)
+    if pace.fail_on_gap:
+        _refuse_gaps(ledger)
+    for reducer in reducers:
+        reducer.finish()
+    while any(reducer.busy for reducer in reducers):
+        if pace.should_abandon():
+            for reducer in reducers:
+                reducer.clear()
         time.sleep(0.05)
-        if time.monotonic() - reporter.reported > report_interval_s:
+        if reporter.silent_s > pace.report_interval_s:
             reporter.report()
     return reporter.report(stopped=True)
+
+
+def _refuse_gaps(ledger: Ledger) -> None:
+    if lost := ledger.totals().lost:
+        raise GapError(f"{lost} frames are missing; stopped because stream.on_gap is 'fail'.")
 
 
 class _Reporter:
@@ -160,47 +216,39 @@ class _Reporter:
     ) -> None:
         self._source, self._ledger = source, ledger
         self._reducers, self._sinks = reducers, sinks
-        self._open = False
         self._series = ""
         self._backlog_ms: float | None = None
         self._n_frames = 0
-        self.reported = time.monotonic()
+        self._reported = time.monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last report."""
+        return time.monotonic() - self._reported
 
     def note(self, message: AnyMessage) -> None:
         """Keep what the next report says of the stream itself."""
         self._series = message.series
-        match message:
-            case Segment():
-                self._open = True
-            case Frames(timestamp_s=sent_s):
-                self._n_frames += len(message.frames)
-                if self._source.live:
-                    self._backlog_ms = max(0.0, 1e3 * (time.time() - sent_s))
-            case End():
-                self._backlog_ms = None
+        if isinstance(message, Frames):
+            self._n_frames += len(message.frames)
+            if self._source.live:
+                self._backlog_ms = max(0.0, 1e3 * (time.time() - message.timestamp_s))
 
-    def close_exposure(self) -> None:
-        """Report the present exposure as final, once."""
-        if self._open:
-            self.report(final=True)
-            self._open = False
-
-    def report(self, *, final: bool = False, stopped: bool = False) -> Report:
+    def report(self, *, closed: Tally | None = None, stopped: bool = False) -> Report:
         """Ask every reducer for its result and hand the report to every sink."""
-        now = time.monotonic()
-        elapsed = now - self.reported
+        elapsed_s = self.silent_s
         report = Report(
-            final=final,
+            final=closed is not None,
             stopped=stopped,
             series=self._series,
             results=tuple(reducer.snapshot() for reducer in self._reducers),
-            tally=self._ledger.tally(),
-            totals=self._ledger.series_totals(),
+            tally=closed or self._ledger.tally(),
+            totals=self._ledger.totals(),
             rejected=self._ledger.rejected + self._source.rejected,
-            rate_hz=self._n_frames / elapsed if elapsed > 0 else 0.0,
-            backlog_ms=self._backlog_ms,
+            rate_hz=self._n_frames / elapsed_s if elapsed_s > 0 else 0.0,
+            backlog_ms=None if stopped else self._backlog_ms,
         )
         for sink in self._sinks:
             sink.put(report)
-        self._n_frames, self.reported = 0, now
+        self._n_frames, self._reported = 0, time.monotonic()
         return report

@@ -2,21 +2,24 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
 
+import msgspec
 import numpy as np
 import zmq
 
 from hexlive.kernels.backend import Counts
 from hexlive.stream.config import Config
-from hexlive.stream.model import Health, Snapshot, TrendRow
+from hexlive.stream.model import CtView, Health, Snapshot
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
-from hexlive.stream.sources import open_socket
+from hexlive.stream.sources import Endpoint
 from hexlive.stream.wire import encode
 
-QUEUED_SNAPSHOTS = 2
-LINGER_MS = 2_000
-CYCLER_ROWS = 2_000
+QUEUED_SNAPSHOTS: Final = 2
+LINGER_MS: Final = 2_000
+CYCLER_ROWS: Final = 2_000
+MAX_SLICE_PX: Final = 1024
 
 
 class Publisher:
@@ -38,32 +41,37 @@ class Publisher:
     ) -> None:
         self._config, self._recording = config, recording
         self._sequence = 0
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        try:
-            self._socket = open_socket(
-                self._context, zmq.PUB, address, bind=True, high_water_mark=QUEUED_SNAPSHOTS
-            )
-        except ValueError:
-            self._context.term()
-            raise
-        self._socket.linger = LINGER_MS
+        self._last: Snapshot | None = None
+        self._endpoint = Endpoint(
+            zmq.PUB, address, bind=True, high_water_mark=QUEUED_SNAPSHOTS, linger_ms=LINGER_MS
+        )
 
     @property
     def address(self) -> str:
         """The endpoint as bound, with its real port."""
-        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        return self._endpoint.address
 
     def put(self, report: Report) -> None:
         """Publish a report; nothing to wait for, nothing queued."""
-        snapshot = display(report, self._config, self._sequence, self._recording())
-        if snapshot is not None:
-            self._socket.send_multipart(encode(snapshot), copy=False)
-            self._sequence += 1
+        self._last = display(report, self._config, self._sequence, self._recording())
+        self._send()
+
+    def fail(self, why: str) -> None:
+        """Tell monitors that the run has ended in an error."""
+        if self._last is not None:
+            self._last = msgspec.structs.replace(
+                self._last, sequence=self._sequence, created_s=time.time(), status="error", note=why
+            )
+            self._send()
 
     def close(self) -> None:
         """Let the last snapshot out, then close."""
-        self._socket.close()
-        self._context.term()
+        self._endpoint.close()
+
+    def _send(self) -> None:
+        if self._last is not None:
+            self._endpoint.socket.send_multipart(encode(self._last), copy=False)
+            self._sequence += 1
 
 
 def display(report: Report, config: Config, sequence: int, recording: str) -> Snapshot | None:
@@ -84,9 +92,9 @@ def display(report: Report, config: Config, sequence: int, recording: str) -> Sn
         incident_kev=config.compton.incident_kev,
         inner_au=config.compton.inner_au,
         outer_au=config.compton.outer_au,
-        trend=trend_rows(compton),
+        trend=compton.trend(),
         cycler=list(cycler.rows[-CYCLER_ROWS:]) if cycler else [],
-        ct=ct.scans[-1] if ct and ct.scans else None,
+        ct=thinned(ct.scans[-1]) if ct and ct.scans else None,
         energy_edges_kev=config.spectrum.edges_kev,
         spectrum=valid_spectrum,
         emf=compton.emf.emf,
@@ -102,36 +110,31 @@ def display(report: Report, config: Config, sequence: int, recording: str) -> Sn
     )
 
 
-def trend_rows(compton: ComptonResult) -> list[TrendRow]:
-    """EMF of each component in each state so far."""
-    return [
-        TrendRow(
-            state=state,
-            soc=compton.states[state].soc,
-            component=name,
-            emf=float(part.windows.emf),
-            emf_sigma=float(part.windows.sigma),
-            time_s=compton.states[state].started_s,
-        )
-        for state, parts in sorted(compton.components.items())
-        for name, part in parts.items()
-    ]
-
-
 def _health(report: Report, compton: ComptonResult, recording: str) -> Health:
-    expected, received = report.totals
     return Health(
         rate_hz=report.rate_hz,
         backlog_ms=report.backlog_ms,
-        frames_expected=expected,
-        frames_received=received,
-        frames_missing=expected - received,
+        frames_expected=report.totals.expected,
+        frames_received=report.totals.received,
+        frames_missing=report.totals.lost,
         rejected=dict(report.rejected),
         live_time_s=compton.live_time_s,
         occupancy=occupancy(compton.counts),
         cluster_fractions=cluster_fractions(compton.counts),
         recording=recording,
     )
+
+
+def thinned(scan: CtView) -> CtView:
+    """Leave out rows and columns of slices that no screen could show."""
+    slices = {"xy": scan.xy, "xz": scan.xz, "yz": scan.yz}
+    longest = max((max(array.shape) for array in slices.values() if array is not None), default=0)
+    step = -(-longest // MAX_SLICE_PX) or 1
+    parts = {
+        name: None if array is None else np.ascontiguousarray(array[::step, ::step])
+        for name, array in slices.items()
+    }
+    return msgspec.structs.replace(scan, pixel_um=scan.pixel_um * step, **parts)
 
 
 def occupancy(counts: Counts) -> float:

@@ -1,15 +1,15 @@
 """One CT scan from file to volume, slices and roughness: what the worker and the command run."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from hexlive.reconstruct.engines import fbp
+from hexlive.reconstruct.engines import EngineUnavailableError, fbp
 from hexlive.reconstruct.segmentation import SurfaceError
-from hexlive.reconstruct.surface import anode_surface
+from hexlive.reconstruct.surface import Surface, anode_surface
 from hexlive.reconstruct.tomography import (
+    Reconstruction,
     TomographySettings,
     orthoslices,
     reconstruct,
@@ -28,23 +28,16 @@ def reconstruct_file(
     -------
     dict
         The fields of ``hexlive.stream.model.CtView`` that are known now: centre_px, engine,
-        seconds, ra_um, rq_um, the orthoslices xy, xz, yz, volume_file, and warnings as note.
+        seconds, ra_um and rq_um (None where no anode was found), the orthoslices xy, xz, yz,
+        volume_file, and warnings as note.
 
     Raises
     ------
     ValueError, RuntimeError
         The scan or the settings cannot be used, or the engine is not there.
     """
-    scan = read_scan(path, entry)
-    if scan.pixel_um is not None:
-        settings = replace(settings, pixel_um=scan.pixel_um)
-    result = reconstruct(scan, settings)
-    notes = list(result.warnings)
-    try:
-        surface = anode_surface(result.volume, result.pixel_um, settings.surface)
-    except SurfaceError as error:
-        surface = None
-        notes.append(str(error))
+    result = reconstruct(read_scan(path, entry), settings)
+    surface, notes = _surface(result, settings)
     write_volume(volume_path, result, surface)
     slices = orthoslices(result.volume)
     return {
@@ -59,6 +52,17 @@ def reconstruct_file(
         "yz": slices.yz,
         "note": " ".join(notes),
     }
+
+
+def _surface(
+    result: Reconstruction, settings: TomographySettings
+) -> tuple[Surface | None, list[str]]:
+    """The anode's surface, or None and why: the volume is worth keeping without it."""
+    try:
+        surface = anode_surface(result.volume, result.pixel_um, settings.surface)
+    except (SurfaceError, EngineUnavailableError) as error:
+        return None, [*result.warnings, str(error)]
+    return surface, list(result.warnings)
 
 
 def warm_up(settings: TomographySettings) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import h5py
 import hdf5plugin
+import msgspec
 import numpy as np
 
 from hexlive.stream.files import FileError, new_group, part_of
@@ -122,24 +123,19 @@ class RecordingWriter:
         scan = self._scans[message.scan]
         position = scan.n_images
         scan.append(message.images, message.angles_deg, message.image_key)
-        header = PROJECTIONS_NOTE.format(
-            series=message.series,
-            scan=message.scan,
-            first=message.first_image,
-            position=position,
-            count=len(message.images),
-        )
-        self._log(header.encode())
+        note = {
+            "type": "projections",
+            "series": message.series,
+            "scan": message.scan,
+            "first_image": message.first_image,
+            "position": position,
+            "count": len(message.images),
+        }
+        self._log(msgspec.json.encode(note))
 
     def _log(self, header: bytes) -> None:
         _extend(self._entry["messages"], [header])
         _extend(self._entry["message_position"], [self.n_frames])
-
-
-PROJECTIONS_NOTE: Final = (
-    '{{"type":"projections","series":"{series}","scan":{scan},'
-    '"first_image":{first},"position":{position},"count":{count}}}'
-)
 
 
 def scan_name(scan: int) -> str:
@@ -189,32 +185,37 @@ class Recorder:
         self._thread.join()
 
     def _work(self) -> None:
-        flushed = time.monotonic()
+        try:
+            self._write_all()
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
+            self.status = f"recording stopped: {error}"
+            LOG.error("%s; the run goes on without it", self.status)
+        finally:
+            self.failed = self.status != "recording"
+            self._close()
+
+    def _write_all(self) -> None:
+        flushed_s = time.monotonic()
         while (message := self._next()) is not END:
             if message is not None:
-                self._try(lambda message=message: self._writer.append(message))
+                self._writer.append(message)
                 for _ in range(_megabytes(message)):
                     self._room.release()
-            if time.monotonic() - flushed > FLUSH_S:
-                self._try(self._writer.flush)
-                flushed = time.monotonic()
-        self._try(self._writer.close)
+            if time.monotonic() - flushed_s > FLUSH_S:
+                self._writer.flush()
+                flushed_s = time.monotonic()
+
+    def _close(self) -> None:
+        try:
+            self._writer.close()
+        except (OSError, RuntimeError) as error:
+            self.failed, self.status = True, f"recording stopped: {error}"
 
     def _next(self) -> Any:
         try:
             return self._queue.get(timeout=FLUSH_S)
         except queue.Empty:
             return None
-
-    def _try(self, action: Any) -> None:
-        if self.failed:
-            return
-        try:
-            action()
-        except (OSError, RuntimeError, ValueError) as error:
-            self.failed = True
-            self.status = f"recording stopped: {error}"
-            LOG.error("%s; the run goes on without it", self.status)
 
 
 def _megabytes(message: Message) -> int:

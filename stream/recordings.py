@@ -1,17 +1,17 @@
 """Files as sources: native recordings, and plain frame stacks such as odin's ``raw_frames``."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Annotated, Final, Protocol
 
 import h5py
+import msgspec
 import numpy as np
 
 from hexlive.stream.files import FileError, opened
-from hexlive.stream.model import AnyMessage, End, Frames, Projections, Segment, Start
+from hexlive.stream.model import AnyMessage, Count, End, Frames, Projections, Segment, Start
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.wire import WireError, decode
 
@@ -109,49 +109,65 @@ class RecordingSource:
     def __iter__(self) -> Iterator[AnyMessage]:
         with opened(self._path) as file:
             entry = file["entry"]
-            positions = entry["message_position"][()].tolist()
-            headers = entry["messages"].asstr()[()].tolist()
-            series, at = "", 0
-            for position, header in zip(positions, headers, strict=True):
-                yield from self._frames(entry["instrument/detector"], series, at, position)
-                at = position
+            detector = entry["instrument/detector"]
+            starts = detector["batch_position"][()]
+            bounds = pairwise([*starts.tolist(), self.n_frames])
+            batches = list(zip(bounds, detector["batch_timestamp_s"][()].tolist(), strict=True))
+            # Each message comes after the batches that begin before its position.
+            splits = np.searchsorted(starts, entry["message_position"][()]).tolist()
+            series, done = "", 0
+            for split, header in zip(splits, entry["messages"][()].tolist(), strict=True):
+                yield from _frames(detector, series, batches[done:split])
                 message = self._message(file, header)
-                series = message.series
+                series, done = message.series, split
                 yield message
-            yield from self._frames(entry["instrument/detector"], series, at, self.n_frames)
+            yield from _frames(detector, series, batches[done:])
 
-    def _message(self, file: h5py.File, header: str) -> AnyMessage:
-        fields = json.loads(header)
-        if fields.get("type") == "projections":
-            return _projections(file, fields)
+    def _message(self, file: h5py.File, header: bytes) -> AnyMessage:
         try:
-            return decode([header.encode()])
-        except WireError as error:
+            if msgspec.json.decode(header, type=_Tag).type == "projections":
+                return _projections(file, msgspec.json.decode(header, type=_ProjectionsNote))
+            return decode([header])
+        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, WireError) as error:
             raise FileError(f"{self._path}: a recorded message is damaged ({error}).") from error
 
-    def _frames(
-        self, detector: h5py.Group, series: str, begin: int, end: int
-    ) -> Iterator[AnyMessage]:
-        starts = detector["batch_position"][()]
-        times = detector["batch_timestamp_s"][()]
-        inside = np.flatnonzero((starts >= begin) & (starts < end))
-        bounds = [*starts[inside].tolist(), end]
-        for i, (a, b) in zip(inside.tolist(), pairwise(bounds), strict=True):
-            yield Frames(
-                series=series,
-                first_frame=int(detector["frame_number"][a]),
-                timestamp_s=float(times[i]),
-                frames=detector["data"][a:b],
-            )
+
+Batch = tuple[tuple[int, int], float]  # where its frames begin and end, and its time stamp, s
 
 
-def _projections(file: h5py.File, fields: dict[str, Any]) -> Projections:
-    scan = file[scan_name(fields["scan"])]
-    part = slice(fields["position"], fields["position"] + fields["count"])
+class _Tag(msgspec.Struct):
+    """The type of a message, whatever else it has."""
+
+    type: str
+
+
+class _ProjectionsNote(msgspec.Struct):
+    """Where in its scan's entry the recorder put the images of one message."""
+
+    series: str
+    scan: Annotated[int, msgspec.Meta(ge=1)]
+    first_image: Count
+    position: Count
+    count: Count
+
+
+def _frames(detector: h5py.Group, series: str, batches: list[Batch]) -> Iterator[Frames]:
+    for (begin, end), timestamp_s in batches:
+        yield Frames(
+            series=series,
+            first_frame=int(detector["frame_number"][begin]),
+            timestamp_s=timestamp_s,
+            frames=detector["data"][begin:end],
+        )
+
+
+def _projections(file: h5py.File, note: _ProjectionsNote) -> Projections:
+    scan = file[scan_name(note.scan)]
+    part = slice(note.position, note.position + note.count)
     return Projections(
-        series=fields["series"],
-        scan=fields["scan"],
-        first_image=fields["first_image"],
+        series=note.series,
+        scan=note.scan,
+        first_image=note.first_image,
         angles_deg=scan["sample/rotation_angle"][part],
         image_key=scan["instrument/detector/image_key"][part],
         images=scan["instrument/detector/data"][part],

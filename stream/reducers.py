@@ -102,12 +102,19 @@ class ComptonReducer:
             states=dict(self._states),
         )
 
+    def finish(self) -> None:
+        """Nothing is open here."""
+
     def clear(self) -> None:
         """Forget the counts of the present segment; finished regions stay."""
         self.backend.clear()
 
     def _book_region(self, counts: Counts, mean: EmfResult, summed: Profile) -> None:
-        """Keep the sums of the present region; an exposure repeated in a state replaces it."""
+        """Keep the sums of the present region, for components.
+
+        A region is that of its state in whatever series it comes, because some detectors begin a
+        series for every exposure. One that is repeated in a state replaces the earlier one.
+        """
         segment = self._segment
         if segment is None or segment.mode != "xcs" or not counts.n_frames:
             return
@@ -154,6 +161,9 @@ class CyclerReducer:
     def snapshot(self) -> CyclerResult:
         """All rows so far."""
         return CyclerResult(rows=tuple(self._rows))
+
+    def finish(self) -> None:
+        """Nothing is open here."""
 
     def clear(self) -> None:
         """Forget the rows."""

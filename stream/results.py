@@ -9,7 +9,7 @@ from hexlive.kernels.backend import Counts
 from hexlive.reconstruct.components import Component, ComponentName
 from hexlive.reconstruct.emf import EmfResult
 from hexlive.reconstruct.profile import Profile
-from hexlive.stream.model import CtView, Segment
+from hexlive.stream.model import CtView, Segment, TrendRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class ComptonResult:
     Attributes
     ----------
     segment
-        The exposure; None before the first frame.
+        The exposure; None before the first segment.
     counts
         Everything counted.
     live_time_s
@@ -53,6 +53,21 @@ class ComptonResult:
     def compton_counts(self) -> NDArray[np.float64]:
         """Unbinned events with \\|pz\\| below the outer limit, ``(rows, columns)``."""
         return (self.counts.window_low + self.counts.window_high).astype(np.float64)
+
+    def trend(self) -> list[TrendRow]:
+        """EMF of each component in each state so far, in the order of states."""
+        return [
+            TrendRow(
+                state=state,
+                soc=self.states[state].soc,
+                component=name,
+                emf=float(part.windows.emf),
+                emf_sigma=float(part.windows.sigma),
+                time_s=self.states[state].started_s,
+            )
+            for state, parts in sorted(self.components.items())
+            for name, part in parts.items()
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

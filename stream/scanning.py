@@ -1,13 +1,14 @@
 """A simulated CT scan: projections of a phantom, with flats, darks, noise and uneven pixels."""
 
-from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple, TypeVar, cast
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hexlive.kernels.compiled import compiled
 from hexlive.reconstruct.compton import FloatArray
+from hexlive.stream.nxtomo import DARK, FLAT, PROJECTION
 from hexlive.stream.phantom import FloatImage, Phantom, ScanSettings
 
 FLAT_COUNTS: Final = 50_000.0
@@ -20,10 +21,6 @@ RING_CHANGE: Final = 0.03  # of their response, between flats and projections
 CT_MAX: Final = 65535
 HALF_TURN_DEG: Final = 180.0
 SCAN_STREAM: Final = 4
-
-PROJECTION, FLAT, DARK = 0, 1, 2
-
-Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class ImageBatch(NamedTuple):
@@ -73,12 +70,7 @@ def _ring_response(shape: tuple[int, ...], random: np.random.Generator) -> Float
     return 1 + change
 
 
-def compiled(function: Function) -> Function:
-    """Compile, and keep the result on disk."""
-    return cast(Function, numba.njit(nogil=True, cache=True, fastmath=True)(function))
-
-
-@compiled
+@compiled(fastmath=True)
 def project(
     slices_last: FloatImage, angles_rad: FloatArray, centre_px: float, columns: int
 ) -> FloatImage:

@@ -8,11 +8,13 @@ import msgspec
 import zmq
 
 from hexlive.stream.model import Frames, Message
-from hexlive.stream.sources import POLL_MS, messages_within, open_socket
+from hexlive.stream.sources import POLL_MS, Endpoint, messages_within
 from hexlive.stream.wire import encode
 
 LINGER_MS: Final = 10_000
 LATE_S: Final = 1.0
+LONGEST_S: Final = 10.0
+NAP_S: Final = 0.05
 
 
 class ZmqSender:
@@ -40,26 +42,18 @@ class ZmqSender:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._should_stop = should_stop
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        try:
-            self._socket = open_socket(
-                self._context,
-                zmq.PUSH,
-                address,
-                bind=False,
-                high_water_mark=messages_within(high_water_mark_mb, message_bytes),
-            )
-        except ValueError:
-            self._context.term()
-            raise
-        self._socket.linger = LINGER_MS
+        limit = messages_within(high_water_mark_mb, message_bytes)
+        self._endpoint = Endpoint(
+            zmq.PUSH, address, bind=False, high_water_mark=limit, linger_ms=LINGER_MS
+        )
 
     def send(self, message: Message) -> bool:
         """Send one message; False if asked to stop before a receiver could take it."""
-        while not self._socket.poll(POLL_MS, zmq.POLLOUT):
+        socket = self._endpoint.socket
+        while not socket.poll(POLL_MS, zmq.POLLOUT):
             if self._should_stop():
                 return False
-        self._socket.send_multipart(encode(message), copy=False)
+        socket.send_multipart(encode(message), copy=False)
         return True
 
     def send_all(self, messages: Iterable[Message]) -> None:
@@ -70,26 +64,35 @@ class ZmqSender:
 
     def close(self) -> None:
         """Deliver what is queued (10 s at most), then close."""
-        self._socket.close()
-        self._context.term()
+        self._endpoint.close()
 
 
-def paced(messages: Iterable[Message], rate_hz: float | None) -> Iterator[Message]:
+def paced(
+    messages: Iterable[Message],
+    rate_hz: float | None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Message]:
     """Let frames pass at ``rate_hz`` and stamp them with the present time; None: at once.
 
-    A batch leaves when its last frame would have been read out. After a stall of more than a
-    second (a receiver that was behind) the clock starts anew rather than catching up in a burst.
+    A batch leaves when its last frame would have been read out, by its number, so that lost frames
+    take their time too. The clock starts anew when a second late (a receiver that was behind, a CT
+    scan in between), rather than catching up in a burst, and at gaps of more than ten seconds.
     """
-    due_s = time.monotonic()
+    begin_s, begin_frame = time.monotonic(), None
     for message in messages:
         if not isinstance(message, Frames):
             yield message
             continue
         if rate_hz is not None:
-            due_s += len(message.frames) / rate_hz
-            wait_s = due_s - time.monotonic()
-            if wait_s > 0:
-                time.sleep(wait_s)
-            elif wait_s < -LATE_S:
-                due_s = time.monotonic()
+            now_s = time.monotonic()
+            due_s = begin_s + (message.end_frame - (begin_frame or 0)) / rate_hz
+            if begin_frame is None or not now_s - LATE_S < due_s < now_s + LONGEST_S:
+                begin_s, begin_frame = now_s, message.first_frame
+                due_s = now_s + len(message.frames) / rate_hz
+            _sleep_until(due_s, should_stop)
         yield msgspec.structs.replace(message, timestamp_s=time.time())
+
+
+def _sleep_until(due_s: float, should_stop: Callable[[], bool]) -> None:
+    while (left_s := due_s - time.monotonic()) > 0 and not should_stop():
+        time.sleep(min(left_s, NAP_S))

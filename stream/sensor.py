@@ -6,13 +6,12 @@ change in a function that was imported from another.
 """
 
 import math
-from collections.abc import Callable
-from typing import Final, TypeVar, cast
+from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hexlive.kernels.compiled import compiled
 from hexlive.stream.sensor_tables import (
     CLOUD_LEVELS,
     DIRECTIONS,
@@ -51,20 +50,11 @@ SPLITMIX_SECOND: Final = np.uint64(0x94D049BB133111EB)
 BITS_11, BITS_27, BITS_30, BITS_31 = (np.uint64(bits) for bits in (11, 27, 30, 31))
 UNIT: Final = 2.0**-53
 
-Function = TypeVar("Function", bound=Callable[..., object])
+# Compiled into the caller: passing named arrays costs more than what these functions do.
+inlined = compiled(inline="always")
 
 
-def compiled(function: Function) -> Function:
-    """Compile, and keep the result on disk."""
-    return cast(Function, numba.njit(nogil=True, cache=True)(function))
-
-
-def inlined(function: Function) -> Function:
-    """Compile into the caller: passing named arrays costs more than what these functions do."""
-    return cast(Function, numba.njit(inline="always")(function))
-
-
-@compiled
+@compiled()
 def random_bits(state: NDArray[np.uint64]) -> np.uint64:
     """Next 64 random bits of ``state``, ``(1,)``."""
     state[0] += SPLITMIX_INCREMENT
@@ -74,7 +64,7 @@ def random_bits(state: NDArray[np.uint64]) -> np.uint64:
     return z ^ (z >> BITS_31)
 
 
-@compiled
+@compiled()
 def start_random(state: NDArray[np.uint64], seed: int, number: int) -> None:
     """Start the random numbers of one frame or photon."""
     state[0] = np.uint64(seed)
@@ -82,7 +72,7 @@ def start_random(state: NDArray[np.uint64], seed: int, number: int) -> None:
     state[0] = random_bits(state)
 
 
-@compiled
+@compiled()
 def uniform(state: NDArray[np.uint64]) -> float:
     """Uniform in (0, 1)."""
     return (np.float64(random_bits(state) >> BITS_11) + 0.5) * UNIT
@@ -116,7 +106,7 @@ def draw_kev(photons: Photons, kind: int, pixel: int, state: NDArray[np.uint64])
     return energy_kev
 
 
-@compiled
+@compiled()
 def empty_charge(rows: int, columns: int) -> Charge:
     """No charge on a sensor of this size."""
     kev = np.zeros((rows, columns), np.float32)
@@ -158,7 +148,7 @@ def share_charge(
     add_charge(charge, next_row, next_column, energy_kev * over_y * over_x)
 
 
-@compiled
+@compiled()
 def absorb(
     charge: Charge,
     row: int,
@@ -203,7 +193,7 @@ def digitise(frame: NDArray[np.uint16], charge: Charge, electronics: Electronics
     charge.n_touched[0] = 0
 
 
-@compiled
+@compiled()
 def render(
     frames: NDArray[np.uint16],
     first_frame: int,

@@ -1,7 +1,6 @@
 """Putting a run together: reducers, recorder, result file, publisher around one source."""
 
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -13,10 +12,11 @@ from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import Message
-from hexlive.stream.pipeline import Report, Sink, Source, run
+from hexlive.stream.pipeline import Pace, Report, Sink, Source, run
 from hexlive.stream.publisher import Publisher
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
+from hexlive.stream.results import CtResult
 from hexlive.stream.sending import ZmqSender
 from hexlive.stream.sinks import ResultFile
 from hexlive.stream.sources import ZmqSource
@@ -52,9 +52,14 @@ class Outcome:
     recording: str
 
     @property
-    def complete(self) -> bool:
-        """Everything accepted is on disk."""
-        return not self.recording.startswith("recording stopped")
+    def faults(self) -> list[str]:
+        """What was accepted and is not on disk; a sentence each."""
+        faults = [self.recording] if self.recording.startswith("recording stopped") else []
+        ct = self.report.find(CtResult)
+        for scan in ct.scans if ct else ():
+            if scan.status != "done":
+                faults.append(f"CT scan {scan.scan} {scan.status}: {scan.note}")
+        return faults
 
 
 def run_session(
@@ -64,7 +69,7 @@ def run_session(
     outputs: Outputs,
     *,
     backend: BackendName = "auto",
-    should_stop: Callable[[], bool] = lambda: False,
+    stop: "Stop | None" = None,
     progress: Sink[Report] | None = None,
     watchers: Sequence[Sink[Message]] = (),
     on_publish: Callable[[str], None] = lambda address: None,
@@ -73,6 +78,8 @@ def run_session(
 
     Parameters
     ----------
+    stop
+        Ends the run early.
     progress
         A further sink of reports, such as the line on the terminal.
     watchers
@@ -85,40 +92,50 @@ def run_session(
     ValueError, OSError
         Anything that cannot be used or written; nothing is left half written.
     """
+    compton = ComptonReducer(config, calibration, backend)
+    process = {
+        "config": to_toml(config),
+        "calibration_id": calibration.id,
+        "backend": compton.backend.name,
+    }
     with ExitStack() as stack:
-        compton = ComptonReducer(config, calibration, backend)
-        tomography = TomographyReducer(config.tomography, outputs.result.resolve().parent)
+        tomography = TomographyReducer(config.tomography, outputs.result.resolve())
         stack.callback(tomography.close)
-        recorder = Recorder(outputs.recording) if outputs.recording else None
-        if recorder is not None:
-            stack.callback(recorder.close)
-
-        def recording() -> str:
-            return recorder.status if recorder else "off"
-
-        sinks: list[Sink[Report]] = [progress] if progress else []
+        result = stack.enter_context(result_file(outputs.result, config, process))
+        recorders: list[Recorder] = []
+        sinks: list[Sink[Report]] = [result, *([progress] if progress else [])]
         if outputs.publish:
-            publisher = Publisher(outputs.publish, config, recording)
-            stack.callback(publisher.close)
+            leg = display_leg(outputs.publish, config, lambda: _recording(recorders))
+            publisher = stack.enter_context(leg)
             sinks.append(publisher)
             on_publish(publisher.address)
-        process = {"config": to_toml(config), "calibration_id": calibration.id}
-        process["backend"] = compton.backend.name
-        with result_file(outputs.result, config, process) as result:
-            report = run(
-                source,
-                Ledger(config.detector.shape, config.detector.frame_rate_hz),
-                [compton, tomography, CyclerReducer()],
-                [recorder, *watchers] if recorder else watchers,
-                [*sinks, result],
-                report_interval_s=1 / config.stream.publish_rate_hz if sinks else float("inf"),
-                idle_timeout_s=config.stream.idle_timeout_s,
-                fail_on_gap=config.stream.on_gap == "fail",
-                should_stop=should_stop,
-            )
-        if recorder is not None:
-            recorder.close()
-    return Outcome(report=report, recording=recording())
+        if outputs.recording:
+            recorders.append(Recorder(outputs.recording))
+            stack.callback(recorders[0].close)
+        report = run(
+            source,
+            Ledger(config.detector.shape, config.detector.frame_rate_hz),
+            [compton, tomography, CyclerReducer()],
+            [*recorders, *watchers],
+            sinks,
+            _pace(config, stop or Stop(), displayed=len(sinks) > 1),
+        )
+    return Outcome(report=report, recording=_recording(recorders))
+
+
+def _recording(recorders: list[Recorder]) -> str:
+    return recorders[0].status if recorders else "off"
+
+
+def _pace(config: Config, stop: "Stop", *, displayed: bool) -> Pace:
+    """Without anyone to show them to, there are only the final reports."""
+    return Pace(
+        report_interval_s=1 / config.stream.publish_rate_hz if displayed else float("inf"),
+        idle_timeout_s=config.stream.idle_timeout_s,
+        fail_on_gap=config.stream.on_gap == "fail",
+        should_stop=stop.asked,
+        should_abandon=stop.insisted,
+    )
 
 
 def live_source(config: Config, address: str | None = None) -> ZmqSource:
@@ -155,10 +172,23 @@ def result_file(path: Path, config: Config, process: dict[str, str]) -> Iterator
     result = ResultFile(path, config.spectrum.edges_kev, process)
     try:
         yield result
+        result.close()
     except BaseException:
         result.discard()
         raise
-    result.close()
+
+
+@contextmanager
+def display_leg(address: str, config: Config, recording: Callable[[], str]) -> Iterator[Publisher]:
+    """A publisher that tells its monitors when the run ends in an error."""
+    publisher = Publisher(address, config, recording)
+    try:
+        yield publisher
+    except Exception as error:
+        publisher.fail(str(error))
+        raise
+    finally:
+        publisher.close()
 
 
 def fit_detector(config: Config, shape: tuple[int, int], *, explicit: bool) -> Config:
@@ -180,15 +210,34 @@ def fit_detector(config: Config, shape: tuple[int, int], *, explicit: bool) -> C
     return replace(config, detector=replace(detector, rows=shape[0], columns=shape[1]))
 
 
+class Stop:
+    """Requests to stop: the first ends the run cleanly, the second gives up what it waits for."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def request(self) -> None:
+        """Ask once more."""
+        self._count += 1
+
+    def asked(self) -> bool:
+        """Whether to end the run."""
+        return self._count > 0
+
+    def insisted(self) -> bool:
+        """Whether to give up even what is nearly done."""
+        return self._count > 1
+
+
 @contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM into a polite request to stop, for the time of the block."""
-    asked = threading.Event()
+def stop_on_signals() -> Iterator[Stop]:
+    """Turn SIGINT and SIGTERM into polite requests to stop, for the time of the block."""
+    stop = Stop()
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in kept:
-        signal.signal(number, lambda *_: asked.set())
+        signal.signal(number, lambda *_: stop.request())
     try:
-        yield asked.is_set
+        yield stop
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)

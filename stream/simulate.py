@@ -97,6 +97,8 @@ class SimulatorSettings:
         """
         known = {"states": STATES, "regions": REGIONS, "ct_after_states": STATES}
         for name, numbers in known.items():
+            if not getattr(self, name) and name != "ct_after_states":
+                raise ValueError(f"simulate: {name} is empty; name at least one.")
             for number in getattr(self, name):
                 if number not in numbers:
                     raise ValueError(f"simulate: {name} go from 1 to {len(numbers)}, not {number}.")

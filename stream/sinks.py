@@ -16,9 +16,9 @@ import numpy as np
 from hexlive.stream.files import FileError, new_group, part_of, publish
 from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report
+from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
 
-TREND_COLUMNS: Final = ("emf", "emf_sigma")
 UNITS: Final = {
     "energy_edges_kev": "keV",
     "peak_kev": "keV",
@@ -79,8 +79,10 @@ class ResultFile:
         self._part.unlink(missing_ok=True)
 
     def _write_whole_run(self, report: Report) -> None:
-        expected, received = report.totals
-        self._entry.attrs.update({"frames_expected": expected, "frames_received": received})
+        totals = report.totals
+        self._entry.attrs["frames_expected"] = totals.expected
+        self._entry.attrs["frames_received"] = totals.received
+        self._entry.attrs["frames_lost"] = totals.lost
         rejected = new_group(self._entry, "rejected")
         rejected.attrs.update(dict(report.rejected))
         if (compton := report.find(ComptonResult)) is not None:
@@ -89,7 +91,7 @@ class ResultFile:
         if (ct := report.find(CtResult)) is not None and ct.scans:
             parent = new_group(self._entry, "ct")
             for scan in ct.scans:
-                _write_scan(new_group(parent, f"scan_{scan.scan:04d}"), scan)
+                _write_scan(new_group(parent, scan_name(scan.scan)), scan)
         if (cycler := report.find(CyclerResult)) is not None and cycler.rows:
             _write_cycler(new_group(self._entry, "cycler", "NXdata"), cycler)
 
@@ -116,9 +118,10 @@ def _write_segment(group: h5py.Group, report: Report, result: ComptonResult, edg
         {
             "started": _iso(segment.started_s),
             "ended": datetime.now(UTC).isoformat(),
-            "frames_expected": tally.expected,
-            "frames_received": tally.received,
-            "frames_lost": tally.lost,
+            "series": segment.series,
+            "frames_expected": tally.totals.expected,
+            "frames_received": tally.totals.received,
+            "frames_lost": tally.totals.lost,
             "live_time_s": result.live_time_s,
             "booked_hits": counts.booked_hits,
             "under_hits": counts.under_hits,
@@ -180,25 +183,18 @@ def _write_components(group: h5py.Group, result: ComptonResult, edges: Any) -> N
 def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) -> None:
     """One row per state and component; Ra and Rq of that state's CT scan where there is one."""
     scans = {scan.state: scan for scan in (ct.scans if ct else ()) if scan.status == "done"}
-    rows = [
-        (state, name, part.windows)
-        for state, parts in sorted(result.components.items())
-        for name, part in parts.items()
-    ]
+    rows = result.trend()
     if not rows:
         return
-    states = [state for state, _, _ in rows]
-    columns: dict[str, Any] = {
-        "state": np.array(states),
-        "soc": np.array([_or_nan(result.states[state].soc) for state in states]),
-        "time_s": np.array([_or_nan(result.states[state].started_s) for state in states]),
-        "emf": np.array([float(windows.emf) for _, _, windows in rows]),
-        "emf_sigma": np.array([float(windows.sigma) for _, _, windows in rows]),
-        "ra_um": np.array([_or_nan(getattr(scans.get(s), "ra_um", None)) for s in states]),
-        "rq_um": np.array([_or_nan(getattr(scans.get(s), "rq_um", None)) for s in states]),
-    }
+    columns: dict[str, Any] = {"state": np.array([row.state for row in rows])}
+    for name in ("soc", "time_s", "emf", "emf_sigma"):
+        columns[name] = np.array([_or_nan(getattr(row, name)) for row in rows])
+    for name in ("ra_um", "rq_um"):
+        columns[name] = np.array([_or_nan(getattr(scans.get(r.state), name, None)) for r in rows])
     _write_arrays(group, columns)
-    group.create_dataset("component", data=[name for _, name, _ in rows], dtype=h5py.string_dtype())
+    group.create_dataset(
+        "component", data=[row.component for row in rows], dtype=h5py.string_dtype()
+    )
     _mark_plot(group, "emf", ["state"])
 
 

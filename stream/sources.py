@@ -18,37 +18,53 @@ class AddressError(ValueError):
     """An address that cannot be used; the sentence says which and why."""
 
 
-def open_socket(
-    context: zmq.Context[zmq.Socket[bytes]],
-    kind: int,
-    address: str,
-    *,
-    bind: bool,
-    high_water_mark: int,
-) -> zmq.Socket[bytes]:
-    """Open a socket at ``tcp://host:port``; ``@`` in front binds, ``>`` connects.
+class Endpoint:
+    """A ZeroMQ socket with a context of its own.
 
-    ``high_water_mark`` is in messages, in either direction.
+    Parameters
+    ----------
+    kind
+        zmq.PUSH, zmq.PULL or zmq.PUB.
+    address
+        ``tcp://host:port``; ``@`` in front binds, ``>`` connects, else ``bind`` decides.
+    high_water_mark
+        Messages that may be queued here.
+    linger_ms
+        How long closing waits for what is queued.
 
     Raises
     ------
     AddressError
         The address is malformed, in use, or not on this machine.
     """
-    bind = {"@": True, ">": False}.get(address[:1], bind)
-    endpoint = address.lstrip("@>")
-    socket = context.socket(kind)
-    socket.linger = 0
-    socket.hwm = high_water_mark  # ZeroMQ heeds this and the next only before bind or connect
-    socket.maxmsgsize = MAX_MESSAGE_BYTES
-    socket.immediate = True  # queue only for a peer that is there, so that none is lost at the end
-    try:
-        socket.bind(endpoint) if bind else socket.connect(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        verb = "listen on" if bind else "connect to"
-        raise AddressError(f"Cannot {verb} {endpoint}: {error.strerror}.") from error
-    return socket
+
+    def __init__(
+        self, kind: int, address: str, *, bind: bool, high_water_mark: int, linger_ms: int = 0
+    ) -> None:
+        bind = {"@": True, ">": False}.get(address[:1], bind)
+        where = address.lstrip("@>")
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.socket = self._context.socket(kind)
+        self.socket.hwm = high_water_mark  # ZeroMQ heeds options only before bind or connect
+        self.socket.maxmsgsize = MAX_MESSAGE_BYTES
+        self.socket.immediate = True  # queue only for a peer that is there
+        self.socket.linger = linger_ms
+        try:
+            self.socket.bind(where) if bind else self.socket.connect(where)
+        except zmq.ZMQError as error:
+            self.close()
+            verb = "listen on" if bind else "connect to"
+            raise AddressError(f"Cannot {verb} {where}: {error.strerror}.") from error
+
+    @property
+    def address(self) -> str:
+        """The endpoint as bound or connected, with its real port."""
+        return self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def close(self) -> None:
+        """Close the socket; waits for what is queued as long as ``linger_ms`` allows."""
+        self.socket.close()
+        self._context.term()
 
 
 def messages_within(limit_mb: float, message_bytes: int) -> int:
@@ -59,46 +75,35 @@ def messages_within(limit_mb: float, message_bytes: int) -> int:
 class ZmqSource:
     """The data leg's receiving end: PULL, bounded; a slow run blocks the sender.
 
-    Iterating gives messages, and None when nothing came for a moment, so that the caller can look
-    at its clocks. Bytes that are no message are counted in ``rejected`` and dropped.
+    Iterating gives messages, and None when nothing valid came for a moment, so that the caller can
+    look at its clocks. Bytes that are no message are counted in ``rejected`` and dropped.
     """
 
     live = True
 
     def __init__(self, address: str, *, high_water_mark_mb: float, message_bytes: int) -> None:
         self.rejected: Counter[str] = Counter()
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        try:
-            self._socket = open_socket(
-                self._context,
-                zmq.PULL,
-                address,
-                bind=True,
-                high_water_mark=messages_within(high_water_mark_mb, message_bytes),
-            )
-        except AddressError:
-            self._context.term()
-            raise
+        limit = messages_within(high_water_mark_mb, message_bytes)
+        self._endpoint = Endpoint(zmq.PULL, address, bind=True, high_water_mark=limit)
 
     @property
     def address(self) -> str:
         """The endpoint as bound or connected, with its real port."""
-        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        return self._endpoint.address
 
     def __iter__(self) -> Iterator[AnyMessage | None]:
+        socket = self._endpoint.socket
         while True:
-            if not self._socket.poll(POLL_MS):
-                yield None
-                continue
-            parts = self._socket.recv_multipart(copy=False)
-            try:
-                message = decode([part.buffer for part in parts])
-            except WireError as error:
-                self.rejected[str(error).split(":", 1)[0]] += 1
-                continue
-            yield message
+            yield self._decoded(socket) if socket.poll(POLL_MS) else None
+
+    def _decoded(self, socket: zmq.Socket[bytes]) -> AnyMessage | None:
+        parts = socket.recv_multipart(copy=False)
+        try:
+            return decode([part.buffer for part in parts])
+        except WireError as error:
+            self.rejected[str(error).split(":", 1)[0]] += 1
+            return None
 
     def close(self) -> None:
         """Close the socket; what was not read yet is lost to this receiver."""
-        self._socket.close()
-        self._context.term()
+        self._endpoint.close()

@@ -1,13 +1,12 @@
 """Photons followed one by one through the simulated sensor, to the event that each one makes."""
 
 import math
-from collections.abc import Callable
-from typing import Final, TypeVar, cast
+from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hexlive.kernels.compiled import compiled
 from hexlive.stream.sensor import absorb, empty_charge, pick, start_random, uniform
 from hexlive.stream.sensor_tables import NORMAL_LEVELS, Charge, EventRules, Tables
 
@@ -15,12 +14,8 @@ from hexlive.stream.sensor_tables import NORMAL_LEVELS, Charge, EventRules, Tabl
 REACH: Final = 3
 PATCH: Final = 2 * REACH + 5
 
-Function = TypeVar("Function", bound=Callable[..., object])
-
-
-def compiled_here(function: Function) -> Function:
-    """Compile anew in each process: numba's cache would not notice a change in the sensor."""
-    return cast(Function, numba.njit(nogil=True)(function))
+# Compiled anew in each process: numba's cache would not notice a change in the sensor.
+compiled_here = compiled(cache=False)
 
 
 @compiled_here

@@ -3,6 +3,7 @@
 The slow reference has the semantics of docs/events.md, one label and one pixel at a time.
 """
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,7 +24,10 @@ from hexlive.kernels.backend import (
 )
 from hexlive.stream.cli import main
 
-DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+# Real data are not part of the project; this says where they are.
+DATA = Path(
+    os.environ.get("HEXLIVE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+)
 MASK_64 = 2**64 - 1
 Batches = Sequence[tuple[int, NDArray[np.uint16]]]
 F32 = np.float32
@@ -230,10 +234,11 @@ def slow_dither_adu() -> Callable[[int, int, int], float]:
     return dither_adu
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
+    """Folder of the real data."""
     if not DATA.is_dir():
-        pytest.skip("the real data are not here")
+        pytest.skip(f"{DATA} is not there; HEXLIVE_TEST_DATA names the folder of the real data")
     return DATA
 
 

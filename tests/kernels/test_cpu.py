@@ -21,14 +21,11 @@ from hexlive.kernels.backend import (
 )
 from hexlive.kernels.cpu import CpuBackend
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "hexitec"
 SlowCount = Callable[..., Counts]
 MakePixels = Callable[..., PixelMaps]
 AXIS = SpectrumSettings(min_kev=4.0, max_kev=12.0, bin_kev=0.5)
 AXES = (AXIS, SpectrumSettings(min_kev=-1.0, max_kev=30.0, bin_kev=0.3))
 N_ADU = 24
-
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")
 
 
 def assert_same(counts: Counts, expected: Counts) -> None:
@@ -242,18 +239,18 @@ EVENTS = (
 )
 
 
-@needs_data
 @pytest.mark.parametrize("events", EVENTS)
 def test_raw_camera_frames_give_the_counts_of_the_slow_reference(
-    make_pixels: MakePixels, count_slowly: SlowCount, events: EventSettings
+    shared_data: Path, make_pixels: MakePixels, count_slowly: SlowCount, events: EventSettings
 ) -> None:
-    with h5py.File(DATA / "gse_30_frames.h5") as file:
+    data = shared_data / "hexitec"
+    with h5py.File(data / "gse_30_frames.h5") as file:
         frames, dark = file["raw_frames"][:], file["dark_frames"][:]
     pixels = make_pixels(
         frames.shape[1:],
         pedestal_adu=dark.mean(axis=0),
-        gradient_kev_per_adu=np.load(DATA / "gradient_80x80.npy"),
-        intercept_kev=np.load(DATA / "intercept_80x80.npy"),
+        gradient_kev_per_adu=np.load(data / "gradient_80x80.npy"),
+        intercept_kev=np.load(data / "intercept_80x80.npy"),
         threshold_kev=4.5,  # noise sits at the intercept, up to 4.0 keV in this calibration
         masked=dark.std(axis=0) > 15,
     )
@@ -264,15 +261,15 @@ def test_raw_camera_frames_give_the_counts_of_the_slow_reference(
     assert expected.hits.sum() > 900
 
 
-@needs_data
 @pytest.mark.parametrize("events", EVENTS)
 def test_calibration_pulses_in_four_modules_give_the_counts_of_the_slow_reference(
-    make_pixels: MakePixels, count_slowly: SlowCount, events: EventSettings
+    shared_data: Path, make_pixels: MakePixels, count_slowly: SlowCount, events: EventSettings
 ) -> None:
-    with h5py.File(DATA / "vcal_2x2_30_frames.h5") as file:
+    data = shared_data / "hexitec"
+    with h5py.File(data / "vcal_2x2_30_frames.h5") as file:
         frames = file["raw_frames"][:9]
     gradient, intercept = (
-        np.loadtxt(DATA / f"{name}_2x6.txt.gz").reshape(160, 480)[:, :160]
+        np.loadtxt(data / f"{name}_2x6.txt.gz").reshape(160, 480)[:, :160]
         for name in ("gradients", "intercepts")
     )
     pixels = make_pixels(

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tomography"
-
 
 class Disks:
     """Disks ``(x, y, radius, attenuation)`` in pixels from the axis, and per pixel."""
@@ -46,7 +44,5 @@ def disks() -> Disks:
 
 
 @pytest.fixture(scope="session")
-def shared_tomography() -> Path:
-    if not DATA.is_dir():
-        pytest.skip("the real data are not here")
-    return DATA
+def shared_tomography(shared_data: Path) -> Path:
+    return shared_data / "tomography"

@@ -12,6 +12,7 @@ import pytest
 from hexlive.reconstruct.tomography import TomographySettings
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.model import AnyMessage, CtView, Projections, ScanEnd, ScanStart
+from hexlive.stream.nxtomo import ScanGroup
 
 COLUMNS, ROWS, ANGLES, CENTRE_PX = 48, 8, 60, 24.5
 PATIENCE_S = 60.0
@@ -40,7 +41,7 @@ def scan(n_flats: int = 4) -> Iterator[AnyMessage]:
 
 @pytest.fixture
 def reducer(tmp_path: Path) -> Iterator[TomographyReducer]:
-    reducer = TomographyReducer(TomographySettings(centre=CENTRE_PX), tmp_path)
+    reducer = TomographyReducer(TomographySettings(centre=CENTRE_PX), tmp_path / "run.nxs")
     yield reducer
     reducer.close()
 
@@ -68,8 +69,8 @@ def test_the_end_of_a_scan_brings_slices_in_another_process(
     row, column = np.unravel_index(np.argmax(view.xy), view.xy.shape)
     assert np.hypot(row - middle, column - middle) == pytest.approx(8, abs=6)
     assert view.xy.max() == pytest.approx(0.05, rel=0.5)
-    assert (tmp_path / "scan_0001.nxs").exists()
-    assert (tmp_path / "scan_0001_volume.nxs").exists()
+    assert (tmp_path / "run_scan_0001.nxs").exists()
+    assert (tmp_path / "run_scan_0001_volume.nxs").exists()
 
 
 def test_a_scan_that_lost_images_is_reconstructed_and_says_so(reducer: TomographyReducer) -> None:
@@ -111,8 +112,50 @@ def test_projections_of_an_unknown_scan_are_left_alone(reducer: TomographyReduce
     assert reducer.snapshot().scans[0].n_images == 0
 
 
-def test_an_unfinished_scan_leaves_no_file(reducer: TomographyReducer, tmp_path: Path) -> None:
+def test_a_scan_that_never_ends_keeps_its_images(
+    reducer: TomographyReducer, tmp_path: Path
+) -> None:
     for message in list(scan())[:3]:
         reducer.add(message)
-    reducer.close()
-    assert not list(tmp_path.iterdir())
+    reducer.finish()
+    view = reducer.snapshot().scans[0]
+    assert view.status == "failed"
+    assert "32 images are in run_scan_0001.nxs" in view.note
+    assert [path.name for path in tmp_path.iterdir()] == ["run_scan_0001.nxs"]
+
+
+def test_a_worker_that_dies_during_the_scan_does_not_harm_it(reducer: TomographyReducer) -> None:
+    messages = scan()
+    reducer.add(next(messages))
+    deadline = time.monotonic() + PATIENCE_S
+    while not multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for child in multiprocessing.active_children():
+        child.kill()
+        child.join()
+    time.sleep(0.2)
+    for message in messages:
+        reducer.add(message)
+    assert outcome(reducer).status == "done"
+
+
+def test_a_reconstruction_can_be_given_up(reducer: TomographyReducer) -> None:
+    for message in scan():
+        reducer.add(message)
+    reducer.clear()
+    assert not reducer.busy
+    assert reducer.snapshot().scans[0].status == "failed"
+
+
+def test_a_full_disk_costs_the_scan_and_not_the_run(
+    reducer: TomographyReducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: ScanGroup, *arrays: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ScanGroup, "append", full)
+    for message in scan():
+        reducer.add(message)
+    view = reducer.snapshot().scans[0]
+    assert view.status == "failed"
+    assert "No space left" in view.note

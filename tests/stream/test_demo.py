@@ -1,19 +1,27 @@
 """The demo and the simulator, as a stranger types them."""
 
+import signal
 import subprocess
 import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
+from hexlive.stream import demo as demo_module
+from hexlive.stream import demo_summary
 from hexlive.stream.calibration import load_calibration
 from hexlive.stream.config import Config
+from hexlive.stream.demo import run_demo
+from hexlive.stream.doctor import Finding
+from hexlive.stream.exposure import Totals
 from hexlive.stream.recordings import open_file
 from hexlive.stream.session import Outputs, live_source, run_session
+from hexlive.stream.simulate import Simulator, SimulatorSettings
 from hexlive.stream.truth import load_truth
 
 INTEGERS = ("counts", "under", "over", "hits", "cluster_sizes", "missing_frames")
@@ -44,8 +52,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_the_demo_leaves_its_files_and_loses_nothing(demo: tuple[Path, str]) -> None:
     out, said = demo
     assert {path.name for path in out.iterdir()} == {
-        "calibration.h5", "monitor.png", "recording.h5", "result.nxs", "scan_0001.nxs",
-        "scan_0001_volume.nxs", "truth.json",
+        "calibration.h5", "monitor.png", "recording.h5", "result.nxs", "result_scan_0001.nxs",
+        "result_scan_0001_volume.nxs", "truth.json",
     }  # fmt: skip
     assert "16,200 frames, 0 lost, 0 rejected" in said
     assert (out / "monitor.png").stat().st_size > 50_000
@@ -81,7 +89,8 @@ def test_offline_processing_gives_the_counts_of_the_demo(
     )
     assert code == 0, said
     live, offline = counts(out / "result.nxs"), counts(result)
-    assert list(live) == list(offline)
+    assert live.keys() == offline.keys()
+    assert len(live) == 9 * len(INTEGERS)
     for name, array in live.items():
         np.testing.assert_array_equal(array, offline[name], err_msg=name)
 
@@ -105,6 +114,46 @@ def test_the_demo_never_touches_a_recording_that_is_there(hexlive, tmp_path: Pat
     assert code == 1
     assert "holds a recording already" in said
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_ctrl_c_ends_the_demo_in_one_sentence(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "hexlive.stream.cli", "demo", "--headless", "--out", out]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stderr is not None
+        assert "frames at" in demo.stderr.readline()
+        demo.send_signal(signal.SIGINT)
+        said = demo.stderr.read()
+    assert demo.returncode == 1
+    assert said.splitlines() == [f"Interrupted; what was measured so far is in {out}/result.nxs."]
+
+
+@pytest.mark.parametrize("words", [["simulate", "--to", "nonsense"], ["doctor", "--magic"]])
+def test_a_simulator_that_fails_ends_the_demo(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(demo_module, "_simulate", lambda *_: words)
+    assert run_demo(tmp_path, 0.9, headless=True) == 1
+    said = capsys.readouterr()
+    assert "No state was measured" in said.out
+    assert "The simulator ended with exit code" in said.err
+    assert "8,100 of 8,100 frames were lost." in said.err
+    assert "1 of 1 CT scans never began." in said.err
+
+
+@pytest.mark.parametrize(("verdict", "n_found"), [("absent", 0), ("OK", 1)])
+def test_a_picture_is_missed_only_where_one_could_be_drawn(
+    verdict: str, n_found: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    finding = Finding(verdict, "monitor", "pip install something")
+    monkeypatch.setattr(demo_summary, "examine_monitor", lambda: finding)
+    simulator = Simulator(SimulatorSettings(states=(1,), frames_per_segment=10))
+    report = SimpleNamespace(totals=Totals(30, 30), find=lambda kind: None)
+    outcome = SimpleNamespace(faults=[], report=report)
+    found = list(demo_summary.shortcomings(tmp_path, simulator, outcome, 0))
+    assert len(found) == n_found
+    files = "\n".join(demo_summary._file_lines(tmp_path))
+    assert ("pip install something" in files) == (verdict == "absent")
 
 
 def test_injected_losses_are_counted_exactly(hexlive, tmp_path: Path) -> None:
@@ -141,6 +190,8 @@ def test_the_simulator_streams_what_it_writes(hexlive, tmp_path: Path) -> None:
         guard.cancel()
     run_session(open_file(tmp_path / "file.h5"), config, maps, Outputs(result=tmp_path / "f.nxs"))
     live, written = counts(tmp_path / "live.nxs"), counts(tmp_path / "f.nxs")
+    assert live.keys() == written.keys()
+    assert live["segment_0001/counts"].sum() > 1000
     for name, array in live.items():
         np.testing.assert_array_equal(array, written[name], err_msg=name)
 

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hexlive.stream.ledger import Ledger
-from hexlive.stream.model import AnyMessage, End, Frames, Segment, Start
+from hexlive.stream.model import (
+    AnyMessage,
+    Cycler,
+    End,
+    Frames,
+    ScanStart,
+    Segment,
+    Start,
+)
 
 SHAPE = (2, 3)
 
@@ -21,6 +29,10 @@ def batch(first: int, count: int, series: str = "s") -> Frames:
     numbers = np.arange(first, first + count, dtype=np.uint16)
     frames = np.broadcast_to(numbers[:, None, None], (count, *SHAPE))
     return Frames(series=series, first_frame=first, timestamp_s=0.0, frames=frames)
+
+
+def take(ledger: Ledger, message: AnyMessage) -> list[AnyMessage]:
+    return ledger.accept(message).messages
 
 
 def frame_numbers(messages: list[AnyMessage]) -> list[int]:
@@ -38,92 +50,151 @@ def test_each_number_is_counted_once_however_batches_overlap_or_reorder(
     pieces: list[tuple[int, int]],
 ) -> None:
     ledger = Ledger(SHAPE, 9000.0)
-    ledger.accept(start())
-    counted = [n for a, length in pieces for n in frame_numbers(ledger.accept(batch(a, length)))]
+    take(ledger, start())
+    counted = [n for a, length in pieces for n in frame_numbers(take(ledger, batch(a, length)))]
     sent = {n for a, length in pieces for n in range(a, a + length)}
     assert sorted(counted) == sorted(sent)
     tally = ledger.tally()
     missing = {n for a, b in tally.missing.tolist() for n in range(a, b)}
     assert missing == set(range(max(sent, default=-1) + 1)) - sent
-    assert tally.expected == tally.received + tally.lost
-    assert tally.received == len(sent)
+    assert tally.totals.expected == tally.totals.received + tally.totals.lost
+    assert tally.totals.received == len(sent)
     assert ledger.rejected["duplicate"] == sum(length for _, length in pieces) - len(sent)
 
 
 def test_an_end_that_overtakes_frames_waits_for_them() -> None:
     ledger = Ledger(SHAPE, 9000.0)
-    ledger.accept(start())
-    ledger.accept(batch(0, 4))
-    ledger.accept(End(series="s", last_frame=9))
+    take(ledger, start())
+    take(ledger, batch(0, 4))
+    take(ledger, End(series="s", last_frame=9))
     assert ledger.ended
     assert not ledger.complete
-    ledger.accept(batch(4, 6))
+    take(ledger, batch(4, 6))
     assert ledger.complete
-    assert ledger.tally().lost == 0
+    assert ledger.tally().totals.lost == 0
 
 
 def test_frames_after_the_announced_last_one_are_refused() -> None:
     ledger = Ledger(SHAPE, 9000.0)
-    ledger.accept(start())
-    ledger.accept(End(series="s", last_frame=4))
-    assert frame_numbers(ledger.accept(batch(0, 10))) == [0, 1, 2, 3, 4]
+    take(ledger, start())
+    take(ledger, End(series="s", last_frame=4))
+    assert frame_numbers(take(ledger, batch(0, 10))) == [0, 1, 2, 3, 4]
     assert ledger.rejected["after_end"] == 5
 
 
 def test_frames_lost_before_a_segment_belong_to_the_one_that_ends() -> None:
     ledger = Ledger(SHAPE, 9000.0)
-    ledger.accept(start())
-    ledger.accept(Segment(series="s", number=1, first_frame=0))
-    ledger.accept(batch(0, 4))
+    take(ledger, start())
+    take(ledger, Segment(series="s", number=1, first_frame=0))
+    take(ledger, batch(0, 4))
     following = Segment(series="s", number=2, first_frame=10)
-    assert ledger.settle(following)
-    assert ledger.tally().missing.tolist() == [[4, 10]]
-    ledger.accept(following)
-    assert ledger.tally().expected == 0
-    ledger.accept(batch(10, 5))
-    assert ledger.series_totals() == (15, 9)
-    assert not frame_numbers(ledger.accept(batch(5, 2)))
+    closed = ledger.accept(following).closed
+    assert closed is not None
+    assert closed.missing.tolist() == [[4, 10]]
+    assert ledger.tally().totals.expected == 0
+    take(ledger, batch(10, 5))
+    assert ledger.totals() == (15, 9)
+    assert not frame_numbers(take(ledger, batch(5, 2)))
     assert ledger.rejected["before_segment"] == 2
 
 
 def test_a_late_joiner_expects_nothing_from_before() -> None:
     ledger = Ledger(SHAPE, 9000.0)
-    accepted = ledger.accept(batch(1000, 4))
+    accepted = take(ledger, batch(1000, 4))
     assert [type(message) for message in accepted] == [Start, Segment, Frames]
-    assert ledger.tally().expected == 4
+    assert ledger.tally().totals.expected == 4
 
 
 def test_frames_without_a_segment_get_one() -> None:
     ledger = Ledger(SHAPE, 9000.0)
-    ledger.accept(start(first=5))
-    accepted = ledger.accept(batch(7, 1))
+    take(ledger, start(first=5))
+    accepted = take(ledger, batch(7, 1))
     assert isinstance(accepted[0], Segment)
     assert ledger.tally().missing.tolist() == [[5, 7]]
 
 
 def test_a_new_series_closes_the_old_and_its_stragglers_are_refused() -> None:
     ledger = Ledger(SHAPE, 9000.0)
-    ledger.accept(start("old"))
-    ledger.accept(batch(0, 4, "old"))
-    assert ledger.settle(start("new"))
-    ledger.accept(start("new"))
-    assert frame_numbers(ledger.accept(batch(0, 2, "new"))) == [0, 1]
-    assert not ledger.accept(batch(4, 3, "old"))
+    take(ledger, start("old"))
+    take(ledger, batch(0, 4, "old"))
+    closed = ledger.accept(start("new")).closed
+    assert closed is not None
+    assert closed.totals == (4, 4)
+    assert frame_numbers(take(ledger, batch(0, 2, "new"))) == [0, 1]
+    assert not take(ledger, batch(4, 3, "old"))
     assert ledger.rejected["closed_series"] == 3
-    assert not ledger.accept(batch(0, 3, "foreign"))
+    assert not take(ledger, batch(0, 3, "foreign"))
     assert ledger.rejected["other_series"] == 3
 
 
 @pytest.mark.parametrize("wrong", [(3, 3), (2, 4)])
 def test_frames_of_another_size_are_refused_whole(wrong: tuple[int, int]) -> None:
     ledger = Ledger(SHAPE, 9000.0)
-    ledger.accept(start())
+    take(ledger, start())
     frames = np.zeros((5, *wrong), np.uint16)
     message = Frames(series="s", first_frame=0, timestamp_s=0.0, frames=frames)
-    assert not ledger.accept(message)
+    assert not take(ledger, message)
     assert ledger.rejected["shape"] == 5
 
 
 def test_without_a_stated_shape_the_series_states_it() -> None:
     ledger = Ledger(None, 9000.0)
-    assert frame_numbers(ledger.accept(batch(3, 2))) == [3, 4]
+    assert frame_numbers(take(ledger, batch(3, 2))) == [3, 4]
+
+
+def test_a_start_that_is_refused_leaves_the_running_series_alone() -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    take(ledger, start("old"))
+    take(ledger, start("running"))
+    take(ledger, batch(0, 4, "running"))
+    wrong = Start(series="wrong", rows=9, columns=9, frame_rate_hz=1.0, started_s=0.0)
+    for refused in (wrong, start("old"), start("running")):
+        assert ledger.accept(refused) == ([], None)
+    assert frame_numbers(take(ledger, batch(4, 4, "running"))) == [4, 5, 6, 7]
+    assert ledger.rejected == {"shape": 1, "closed_series": 1, "repeated_start": 1}
+
+
+@pytest.mark.parametrize("wild", [2**40, 2**63 - 2])
+def test_a_damaged_frame_number_is_refused_and_moves_nothing(wild: int) -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    take(ledger, batch(0, 4))
+    frames = batch(0, 1).frames
+    assert not take(ledger, Frames(series="s", first_frame=wild, timestamp_s=0.0, frames=frames))
+    assert not take(ledger, Segment(series="s", number=2, first_frame=wild))
+    assert ledger.totals() == (4, 4)
+    assert ledger.rejected["frame_number"] == 2
+
+
+@pytest.mark.parametrize(
+    "first_heard",
+    [
+        Cycler(series="s", time_s=0.0, voltage_volt=3.7, current_ampere=0.0, capacity_ah=0.0),
+        ScanStart(series="s", scan=1, rows=2, columns=2, n_images=1, pixel_um=1.0),
+    ],
+    ids=["cycler", "scan"],
+)
+def test_a_late_join_by_any_message_expects_nothing_from_before(first_heard: AnyMessage) -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    assert [type(message) for message in take(ledger, first_heard)] == [Start, type(first_heard)]
+    take(ledger, batch(1000, 4))
+    assert ledger.totals() == (4, 4)
+
+
+def test_a_segment_sent_twice_does_not_split_the_exposure() -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    segment = Segment(series="s", number=1, first_frame=0)
+    take(ledger, segment)
+    take(ledger, batch(0, 4))
+    assert ledger.accept(segment) == ([], None)
+    assert ledger.tally().totals == (4, 4)
+
+
+def test_totals_cover_every_series_of_the_run() -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    for series in ("one", "two"):
+        take(ledger, start(series))
+        take(ledger, batch(0, 4, series))
+        take(ledger, End(series=series, last_frame=5))
+    assert ledger.totals() == (12, 8)
+    assert ledger.finish() is not None
+    assert ledger.totals() == (12, 8)

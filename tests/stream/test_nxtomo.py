@@ -8,7 +8,7 @@ from hexlive.reconstruct.surface import anode_surface
 from hexlive.reconstruct.tomography import TomographySettings, reconstruct
 from hexlive.stream.files import FileError
 from hexlive.stream.layouts import FormatError
-from hexlive.stream.nxtomo import ScanFile, read_scan, write_scan, write_volume
+from hexlive.stream.nxtomo import ScanFile, ScanGroup, read_scan, write_scan, write_volume
 
 KEY = np.array([2, 1, 0, 0, 0, 0, 1, 2], np.uint8)
 ANGLES = np.array([0, 0, 0, 45, 90, 135, 135, 135], float)
@@ -66,6 +66,16 @@ def test_a_written_scan_follows_nexus(path):
         data = tomo[tomo.attrs["default"]]
         assert data.attrs["NX_class"] == "NXdata"
         assert data[data.attrs["signal"]].shape == IMAGES.shape
+
+
+def test_a_scan_that_does_not_fit_on_the_disk_leaves_nothing(path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ScanGroup, "append", full)
+    with pytest.raises(FileError, match="No space left"):
+        write_scan(path, Scan(projections=IMAGES, flats=None, darks=None, angles_deg=ANGLES))
+    assert not any(path.parent.iterdir())
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])

@@ -8,7 +8,7 @@ import pytest
 
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import AnyMessage, End, Frames, Message, Segment, Start
-from hexlive.stream.pipeline import GapError, Report, run
+from hexlive.stream.pipeline import GapError, Pace, Report, run
 
 SERIES = "s"
 
@@ -45,6 +45,9 @@ class SumReducer:
     def snapshot(self) -> int:
         return self.total
 
+    def finish(self) -> None:
+        self.finished = True
+
     def clear(self) -> None:
         self.total = 0
 
@@ -78,7 +81,7 @@ def run_messages(
     reports, recorded = Collector(), Collector()
     last = run(
         ListSource(messages), Ledger((2, 2), 100.0), [SumReducer()], [recorded], [reports],
-        end_timeout_s=0.0, **options,
+        Pace(end_timeout_s=0.05, **options),
     )  # fmt: skip
     return reports.items, recorded.items, last
 
@@ -88,7 +91,7 @@ def test_every_exposure_is_reported_final_once_with_its_own_counts() -> None:
     reports, recorded, last = run_messages(messages)
     finals = [report for report in reports if report.final]
     assert [report.find(int) for report in finals] == [40, 20]
-    assert [report.tally.received for report in finals] == [10, 5]
+    assert [report.tally.totals.received for report in finals] == [10, 5]
     assert last.stopped
     assert last.totals == (15, 15)
     assert len(recorded) == len(messages)
@@ -104,9 +107,10 @@ def test_what_the_ledger_refuses_is_neither_counted_nor_recorded() -> None:
 
 def test_missing_frames_at_the_end_are_waited_for_and_then_counted() -> None:
     messages = [BEGIN, FIRST, ones(0, 4), End(series=SERIES, last_frame=9)]
-    _, _, last = run_messages(messages)
+    reports, _, last = run_messages(messages)
     assert last.totals == (10, 4)
-    assert last.tally.missing.tolist() == [[4, 10]]
+    final = next(report for report in reports if report.final)
+    assert final.tally.missing.tolist() == [[4, 10]]
 
 
 def test_a_gap_ends_the_run_when_the_configuration_says_so() -> None:
@@ -115,10 +119,65 @@ def test_a_gap_ends_the_run_when_the_configuration_says_so() -> None:
 
 
 def test_silence_ends_the_run_after_the_idle_timeout() -> None:
-    _, _, last = run_messages([BEGIN, FIRST, ones(0, 4)], idle_timeout_s=0.0)
+    _, _, last = run_messages([BEGIN, FIRST, ones(0, 4)], idle_timeout_s=0.05)
     assert last.totals == (4, 4)
 
 
 def test_a_request_to_stop_ends_the_run() -> None:
     _, _, last = run_messages([BEGIN, FIRST, ones(0, 4), ones(4, 4)], should_stop=lambda: True)
-    assert last.stopped
+    assert last.totals == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "after_gap",
+    [[SECOND], [End(series=SERIES, last_frame=9)], [ones(10, 1)]],
+    ids=lambda m: type(m[0]).__name__,
+)
+def test_a_gap_before_anything_ends_a_run_that_must_not_have_any(
+    after_gap: list[AnyMessage],
+) -> None:
+    with pytest.raises(GapError, match="6 frames"):
+        run_messages([BEGIN, FIRST, ones(0, 4), *after_gap], fail_on_gap=True, idle_timeout_s=0.05)
+
+
+def test_an_end_that_overtakes_frames_is_no_gap() -> None:
+    messages = [BEGIN, FIRST, ones(0, 4), End(series=SERIES, last_frame=9), ones(4, 6)]
+    _, _, last = run_messages(messages, fail_on_gap=True)
+    assert last.totals == (10, 10)
+
+
+def test_refused_messages_do_not_keep_a_run_alive() -> None:
+    foreign = Frames(
+        series="other", first_frame=0, timestamp_s=0.0, frames=np.ones((1, 2, 2), np.uint16)
+    )
+
+    class Chatter(ListSource):
+        def __iter__(self) -> Iterator[AnyMessage | None]:
+            yield from self._messages
+            while True:
+                yield foreign
+
+    last = run(
+        Chatter([BEGIN, FIRST, ones(0, 4)]), Ledger((2, 2), 100.0), [SumReducer()],
+        pace=Pace(idle_timeout_s=0.1),
+    )  # fmt: skip
+    assert last.totals == (4, 4)
+    assert last.rejected["other_series"] > 0
+
+
+class SlowReducer(SumReducer):
+    """Busy until it is given up."""
+
+    busy = True
+
+    def clear(self) -> None:
+        self.busy = False
+
+
+def test_a_second_request_gives_up_what_is_still_busy() -> None:
+    reducer = SlowReducer()
+    run(
+        ListSource([BEGIN]), Ledger((2, 2), 100.0), [reducer],
+        pace=Pace(should_stop=lambda: True, should_abandon=lambda: True),
+    )  # fmt: skip
+    assert not reducer.busy

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hexlive.stream.files import FileError
-from hexlive.stream.model import Projections, ScanEnd, ScanStart
+from hexlive.stream.model import Frames, Projections, ScanEnd, ScanStart, Start
 from hexlive.stream.nxtomo import read_scan
 from hexlive.stream.recorder import Recorder, RecordingWriter
 from hexlive.stream.recordings import open_file
@@ -63,7 +63,7 @@ def test_a_full_disk_stops_the_recording_and_not_the_run(
     monkeypatch.setattr(RecordingWriter, "append", full)
     outputs = Outputs(result=tmp_path / "r.nxs", recording=tmp_path / "recording.h5")
     outcome = run_session(source, config, calibration, outputs)
-    assert not outcome.complete
+    assert outcome.faults
     assert "No space left" in outcome.recording
     assert "No space left" in caplog.text
     assert outcome.report.totals == (1152, 1152)
@@ -71,16 +71,34 @@ def test_a_full_disk_stops_the_recording_and_not_the_run(
     assert 0 < open_file(outputs.recording).n_frames < 1152
 
 
-def test_a_recorder_that_failed_never_blocks(tmp_path: Path, source, monkeypatch) -> None:
+def test_a_recorder_that_failed_never_blocks(tmp_path: Path, monkeypatch) -> None:
     def broken(self: RecordingWriter, message: object) -> None:
-        raise OSError("gone")
+        raise KeyError("a defect")
 
     monkeypatch.setattr(RecordingWriter, "append", broken)
     recorder = Recorder(tmp_path / "r.h5")
-    for message in list(source._messages) * 3:
-        recorder.put(message)
+    frames = np.zeros((100, 80, 80), np.uint16)
+    for first in range(0, 100_000, 100):  # five times what the queue holds
+        recorder.put(Frames(series="s", first_frame=first, timestamp_s=0.0, frames=frames))
     recorder.close()
     assert recorder.failed
+    assert "a defect" in recorder.status
+
+
+def test_a_series_may_have_any_name(tmp_path: Path) -> None:
+    writer = RecordingWriter(tmp_path / "r.h5")
+    start = Start(series='run "7"', rows=2, columns=2, frame_rate_hz=1.0, started_s=0.0)
+    scan = ScanStart(series=start.series, scan=1, rows=1, columns=1, n_images=1, pixel_um=1.0)
+    one = Projections(
+        series=start.series, scan=1, first_image=0, angles_deg=np.zeros(1),
+        image_key=np.zeros(1, np.uint8), images=np.ones((1, 1, 1), np.uint16),
+    )  # fmt: skip
+    for message in (start, scan, one):
+        writer.append(message)
+    writer.close()
+    replayed = list(open_file(tmp_path / "r.h5"))
+    assert [type(message) for message in replayed] == [Start, ScanStart, Projections]
+    assert {message.series for message in replayed} == {start.series}
 
 
 def test_a_recording_into_a_missing_folder_is_refused(tmp_path: Path) -> None:

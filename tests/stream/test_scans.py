@@ -21,7 +21,7 @@ def images(rows: int = 2, scan: int = 1) -> Projections:
 def after(*messages: AnyMessage) -> Ledger:
     ledger = Ledger((2, 3), 9000.0)
     for message in messages:
-        assert ledger.accept(message)
+        assert ledger.accept(message).messages
     return ledger
 
 
@@ -32,25 +32,25 @@ def test_images_without_their_open_scan_are_refused(
     before: tuple[AnyMessage, ...], scan: int
 ) -> None:
     ledger = after(*before)
-    assert not ledger.accept(images(scan=scan))
+    assert not ledger.accept(images(scan=scan)).messages
     assert ledger.rejected == {"unknown_scan": 1}
 
 
 def test_images_of_another_size_are_refused() -> None:
     ledger = after(START, images())
-    assert not ledger.accept(images(rows=5))
+    assert not ledger.accept(images(rows=5)).messages
     assert ledger.rejected == {"scan_shape": 1}
 
 
 def test_a_scan_begins_once() -> None:
     ledger = after(START, images(), END)
-    assert not ledger.accept(START)
+    assert not ledger.accept(START).messages
     assert ledger.rejected == {"repeated_scan": 1}
 
 
 def test_scans_of_several_series_get_numbers_of_their_own() -> None:
     ledger = after(START, END)
-    ledger.close()
+    ledger.finish()
     again = msgspec.structs.replace(START, series="t")
-    assert ledger.accept(again)[-1].scan == 2
-    assert ledger.accept(msgspec.structs.replace(images(), series="t"))[-1].scan == 2
+    assert ledger.accept(again).messages[-1].scan == 2
+    assert ledger.accept(msgspec.structs.replace(images(), series="t")).messages[-1].scan == 2

@@ -137,7 +137,15 @@ def test_occupancy_is_what_was_asked_for(occupancy):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"states": (8,)}, {"regions": (0,)}, {"occupancy": 0.0}, {"loss": 1.0}, {"seed": -1}],
+    [
+        {"states": (8,)},
+        {"states": ()},
+        {"regions": (0,)},
+        {"regions": ()},
+        {"occupancy": 0.0},
+        {"loss": 1.0},
+        {"seed": -1},
+    ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(wrong):
     with pytest.raises(ValueError, match=r"^simulate: .*\.$"):

@@ -1,0 +1,118 @@
+"""What a monitor receives is what the run knows; nobody listening changes nothing."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import zmq
+
+from hexlive.monitor.client import Client
+from hexlive.stream.config import Config
+from hexlive.stream.model import CtView, Snapshot
+from hexlive.stream.publisher import MAX_SLICE_PX, thinned
+from hexlive.stream.session import Outputs, run_session
+from hexlive.stream.sources import AddressError
+
+PATIENCE_S = 20.0
+
+
+class Listener:
+    """A monitor's client that starts when the display leg opens and keeps the last snapshot."""
+
+    def __init__(self) -> None:
+        self.last: Snapshot | None = None
+        self._attached = threading.Event()
+
+    def attach(self, address: str) -> None:
+        self._thread = threading.Thread(target=self._listen, args=(address,))
+        self._thread.start()
+        self._attached.wait(PATIENCE_S)
+        time.sleep(0.3)  # a subscription takes a moment to reach the publisher
+
+    def _listen(self, address: str) -> None:
+        with Client(address) as client:
+            self._attached.set()
+            deadline = time.monotonic() + PATIENCE_S
+            while time.monotonic() < deadline:
+                self.last = client.latest() or self.last
+                if self.last is not None and self.last.status != "running":
+                    return
+                time.sleep(0.01)
+
+    def join(self) -> Snapshot:
+        self._thread.join(PATIENCE_S)
+        assert self.last is not None
+        return self.last
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+def test_the_last_snapshot_holds_the_totals_and_the_trend(
+    lossy_source, config: Config, calibration, tmp_path, listener: Listener
+) -> None:
+    outputs = Outputs(result=tmp_path / "r.nxs", publish="tcp://127.0.0.1:*")
+    outcome = run_session(lossy_source, config, calibration, outputs, on_publish=listener.attach)
+    last = listener.join()
+    assert last.status == "stopped"
+    assert (last.health.frames_expected, last.health.frames_received) == outcome.report.totals
+    assert last.health.frames_missing == outcome.report.totals.lost > 0
+    assert last.health.occupancy == pytest.approx(1 / 6, rel=0.1)
+    assert sum(last.health.cluster_fractions) == pytest.approx(1)
+    assert [(row.state, row.component) for row in last.trend] == [
+        (state, name) for state in (1, 2) for name in ("anode", "electrolyte", "cathode")
+    ]
+    assert last.spectrum.sum() > 0
+    assert len(last.cycler) == 6
+
+
+def test_a_run_that_fails_tells_its_monitors_why(
+    source, config: Config, calibration, tmp_path, listener: Listener
+) -> None:
+    class Failing(type(source)):
+        def __iter__(self):
+            for n, message in enumerate(self._messages):
+                if n == 12:
+                    time.sleep(0.6)  # one report goes out
+                    yield message
+                    raise OSError("the disk is gone")
+                yield message
+
+    outputs = Outputs(result=tmp_path / "r.nxs", publish="tcp://127.0.0.1:*")
+    with pytest.raises(OSError, match="gone"):
+        run_session(
+            Failing(source._messages), config, calibration, outputs, on_publish=listener.attach
+        )
+    last = listener.join()
+    assert last.status == "error"
+    assert "the disk is gone" in last.note
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_publishing_port_in_use_leaves_nothing_behind(
+    source, config: Config, calibration, tmp_path
+) -> None:
+    with zmq.Context() as context, context.socket(zmq.PUB) as taken:
+        taken.bind("tcp://127.0.0.1:*")
+        address = taken.getsockopt_string(zmq.LAST_ENDPOINT)
+        outputs = Outputs(
+            result=tmp_path / "r.nxs", recording=tmp_path / "recording.h5", publish=address
+        )
+        with pytest.raises(AddressError, match=address):
+            run_session(source, config, calibration, outputs)
+    assert not list(tmp_path.iterdir())
+
+
+def test_slices_larger_than_a_screen_are_thinned_and_keep_their_size() -> None:
+    view = CtView(
+        scan=1, state=1, status="done", note="", n_images=1, n_expected=1, pixel_um=3.0,
+        xy=np.zeros((2560, 2560), np.float32), xz=np.zeros((2160, 2560), np.float32),
+    )  # fmt: skip
+    small = thinned(view)
+    assert max(small.xy.shape) <= MAX_SLICE_PX
+    assert small.xy.shape[0] * small.pixel_um == pytest.approx(2560 * 3.0, rel=0.01)
+    assert small.yz is None
+    assert thinned(small).xy.shape == small.xy.shape
