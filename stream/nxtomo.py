@@ -1,12 +1,10 @@
-"""CT scans and volumes as NeXus files: NXtomo in and out, NXtomoproc out.
+"""CT scans as NeXus files: NXtomo in and out, DIAD and Data Exchange in.
 
 A scan is ``(images, rows, columns)`` with an image key per image: 0 projection, 1 flat, 2 dark,
 3 invalid.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.reconstruct.scan import Scan
-from hexlive.reconstruct.surface import Surface
-from hexlive.reconstruct.tomography import Reconstruction
 from hexlive.stream.files import FileError, new_group, opened, part_of, publish, whole_or_absent
 from hexlive.stream.layouts import FormatError, Layout, find_layout
 
 PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
 
 UM_PER_UNIT: Final = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "micron": 1.0}
-CHUNK: Final = (8, 128, 128)  # of a volume: any orthoslice reads little more than itself
 
 
 def read_scan(path: Path, entry: str | None = None, rows: slice | None = None) -> Scan:
@@ -253,66 +248,3 @@ def write_scan(path: Path, scan: Scan) -> None:
             if images is not None:
                 angles_deg = scan.angles_deg if key == PROJECTION else np.zeros(len(images))
                 group.append(images, angles_deg, np.full(len(images), key, np.uint8))
-
-
-def write_volume(path: Path, result: Reconstruction, surface: Surface | None = None) -> None:
-    """Write a volume as NXtomoproc, with how it came about, and the anode's surface if there is.
-
-    Raises
-    ------
-    FileError
-        The folder cannot be written to.
-    """
-    with whole_or_absent(path) as part, h5py.File(part, "w") as file:
-        file.attrs["default"] = "entry"
-        entry = new_group(file, "entry", "NXentry", default="data")
-        entry["definition"] = "NXtomoproc"
-        entry["title"] = path.stem
-        _write_process(entry, result)
-        data = new_group(entry, "data", "NXdata", signal="data", axes=["z", "y", "x"])
-        volume = data.create_dataset(
-            "data", data=result.volume, chunks=tuple(map(min, CHUNK, result.volume.shape)),
-            **hdf5plugin.Bitshuffle(cname="lz4"),
-        )  # fmt: skip
-        volume.attrs.update(
-            {"long_name": "attenuation per pixel length", "units": "", "transform": "linear"}
-        )
-        _write_axes(data, result)
-        if surface is not None:
-            _write_surface(entry, surface)
-
-
-def _write_process(entry: h5py.Group, result: Reconstruction) -> None:
-    process = new_group(entry, "reconstruction", "NXprocess")
-    process["program"], process["version"] = "hexlive", version("hexlive")
-    process["date"] = datetime.now(UTC).isoformat(timespec="seconds")
-    process["warnings"] = " ".join(result.warnings)
-    parameters = new_group(process, "parameters", "NXparameters")
-    for name in ("engine", "rings", "ring_score_before", "ring_score_after", "pixel_um"):
-        parameters[name] = getattr(result, name)
-    parameters["centre_px"] = result.centre.px
-    for name, px in result.centre.by_method.items():
-        parameters[f"centre_{name}_px"] = px
-    for stage, seconds in result.seconds.items():
-        parameters[f"{stage.replace('-', '_')}_s"] = seconds
-
-
-def _write_axes(data: h5py.Group, result: Reconstruction) -> None:
-    depth, height, width = result.volume.shape
-    axes = {
-        "z": np.arange(depth) + result.first_row,
-        "y": np.arange(height) - (height - 1) / 2,
-        "x": np.arange(width) - (width - 1) / 2,
-    }
-    for name, px in axes.items():
-        data[name] = px * result.pixel_um
-        data[name].attrs["units"] = "um"
-
-
-def _write_surface(entry: h5py.Group, surface: Surface) -> None:
-    group = new_group(entry, "surface", "NXdata", signal="height_um")
-    for name in ("ra_um", "rq_um", "ra_sigma_um", "volume_um3", "porosity", "voxel_um"):
-        group.attrs[name] = getattr(surface, name)
-    group.attrs["attenuation_per_cm"] = surface.attenuation_per_cm
-    for name in ("height_um", "thickness_um", "void_volumes_um3", "porosity_profile"):
-        group[name] = getattr(surface, name)

@@ -14,7 +14,8 @@ from hexlive.reconstruct.tomography import (
     orthoslices,
     reconstruct,
 )
-from hexlive.stream.nxtomo import read_scan, write_volume
+from hexlive.stream.nxtomo import read_scan
+from hexlive.stream.volumes import write_volume
 
 WARM_UP_COLUMNS: Final = 16
 

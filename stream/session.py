@@ -24,6 +24,7 @@ from hexlive.stream.sources import ZmqSource
 BYTES_PER_PIXEL: Final = 2
 TYPICAL_BATCH: Final = 256
 
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BackendName = Literal["auto", "cuda", "cpu"]
 
 
@@ -231,9 +232,9 @@ class Stop:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into polite requests to stop, for the time of the block."""
+    """Turn SIGINT, SIGTERM and SIGHUP into polite requests to stop, for the time of the block."""
     stop = Stop()
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     for number in kept:
         signal.signal(number, lambda *_: stop.request())
     try:

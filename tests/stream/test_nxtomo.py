@@ -8,7 +8,8 @@ from hexlive.reconstruct.surface import anode_surface
 from hexlive.reconstruct.tomography import TomographySettings, reconstruct
 from hexlive.stream.files import FileError
 from hexlive.stream.layouts import FormatError
-from hexlive.stream.nxtomo import ScanFile, ScanGroup, read_scan, write_scan, write_volume
+from hexlive.stream.nxtomo import ScanFile, ScanGroup, read_scan, write_scan
+from hexlive.stream.volumes import write_volume
 
 KEY = np.array([2, 1, 0, 0, 0, 0, 1, 2], np.uint8)
 ANGLES = np.array([0, 0, 0, 45, 90, 135, 135, 135], float)
