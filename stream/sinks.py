@@ -19,6 +19,8 @@ from hexlive.stream.pipeline import Report
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
 
+# Spectra are packed; maps stay plain, so that any HDF5 reader opens them without a filter.
+PACKED_ABOVE: Final = 1_000_000
 UNITS: Final = {
     "energy_edges_kev": "keV",
     "peak_kev": "keV",
@@ -221,7 +223,7 @@ def _write_cycler(group: h5py.Group, cycler: CyclerResult) -> None:
 
 def _write_arrays(group: h5py.Group, arrays: dict[str, Any]) -> None:
     for name, array in arrays.items():
-        packing = hdf5plugin.Bitshuffle(cname="lz4") if np.size(array) > 1024 else {}
+        packing = hdf5plugin.Bitshuffle(cname="lz4") if np.size(array) > PACKED_ABOVE else {}
         dataset = group.create_dataset(name, data=array, **packing)
         if name in UNITS:
             dataset.attrs["units"] = UNITS[name]
