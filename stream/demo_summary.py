@@ -39,13 +39,12 @@ def summarise(
 def _stream_line(outcome: Outcome, rates_hz: Sequence[float], wanted_hz: float) -> str:
     totals = outcome.report.totals
     rejected = outcome.report.rejected.total()
-    slowest_hz = min(rates_hz, default=0.0)
-    slow = (
-        "" if slowest_hz >= wanted_hz else f" This machine does not keep up with {wanted_hz:g} Hz."
-    )
+    sustained_hz = float(np.mean(rates_hz or [0.0]))
+    keeps_up = sustained_hz >= wanted_hz
+    slow = "" if keeps_up else f" This machine does not keep up with {wanted_hz:,.0f} Hz."
     return (
-        f"Stream: {np.mean(rates_hz or [0]):,.0f} frames/s sustained "
-        f"(slowest exposure {slowest_hz:,.0f}), {totals.received:,} frames, "
+        f"Stream: {sustained_hz:,.0f} frames/s sustained "
+        f"(slowest exposure {min(rates_hz, default=0.0):,.0f}), {totals.received:,} frames, "
         f"{totals.lost} lost, {rejected} rejected.{slow}"
     )
 
