@@ -74,11 +74,19 @@ def main() -> None:
     logging.basicConfig(format="hexlive: %(message)s")
     try:
         app()
-    except (ValueError, RuntimeError, OSError, ArithmeticError) as error:
-        if "--debug" in sys.argv:
-            raise
-        print(f"hexlive: {error}", file=sys.stderr)
-        sys.exit(1)
+    except KeyboardInterrupt:
+        _fail("Interrupted.")
+    except (ValueError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
+        _fail(str(error) or "Out of memory.")
+    except Exception as error:  # a defect; its name and --debug help more than a page of trace
+        _fail(f"Unexpected {type(error).__name__}: {error}; --debug shows where.")
+
+
+def _fail(sentence: str) -> None:
+    if "--debug" in sys.argv:
+        raise
+    print(f"hexlive: {sentence}", file=sys.stderr)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from hexlive.stream.calibration import load_calibration
 from hexlive.stream.cli_options import Backend, ConfigFile, Device, conclude
 from hexlive.stream.config import ConfigError, load_config, with_overrides
 from hexlive.stream.console import ProgressSink
+from hexlive.stream.files import refuse_same
 from hexlive.stream.reconstruction import reconstruct_file
 from hexlive.stream.recordings import open_file
 from hexlive.stream.session import Outputs, fit_detector, run_session, stop_on_signals
@@ -33,6 +34,9 @@ def process(
     source = open_file(file, dataset, config.detector.frame_rate_hz)
     config = fit_detector(config, source.shape, explicit=config_file is not None)
     outputs = Outputs(result=out)
+    outputs.refuse(
+        {"the input": file, "the calibration": calibration, "the configuration": config_file}
+    )
     maps = load_calibration(calibration)
     with stop_on_signals() as stop, closing(ProgressSink(source.n_frames)) as progress:
         outcome = run_session(
@@ -56,12 +60,14 @@ def reconstruct(
 
     Example: hexlive reconstruct scan_0001.nxs --out volume.nxs --engine fourier
     """
+    refuse_same({"The volume": out}, {"the scan": scan, "the configuration": config_file})
     stated: dict[str, object] = {"engine": engine, "rings": rings}
     if centre is not None:
         stated["centre"] = "auto" if centre == "auto" else _column(centre)
     settings = with_overrides(load_config(config_file).tomography, stated, "tomography")
     view = reconstruct_file(scan, settings, out, entry)
-    measured = f", Ra {view['ra_um']:.2f} um, Rq {view['rq_um']:.2f} um" if view["ra_um"] else ""
+    found = "ra_um" in view
+    measured = f", Ra {view['ra_um']:.2f} um, Rq {view['rq_um']:.2f} um" if found else ""
     print(
         f"{out}: centre {view['centre_px']:.2f} px, engine {view['engine']}, "
         f"{view['seconds']:.1f} s{measured}"

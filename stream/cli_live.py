@@ -53,6 +53,7 @@ def run(
         recording=Path(stream.record) if stream.record else None,
         publish=stream.publish,
     )
+    outputs.refuse({"the calibration": Path(path), "the configuration": config_file})
     maps = load_calibration(Path(path))
     with (
         closing(live_source(config)) as source,

@@ -79,8 +79,6 @@ class StreamSettings:
         "count": missing frames are counted and shown. "fail": the first one ends the run.
     idle_timeout_s
         End the series when nothing arrived for so long; None: wait for ever.
-    publish_rate_hz
-        Snapshots per second on the display leg.
     """
 
     input: str = "tcp://127.0.0.1:5555"
@@ -90,7 +88,6 @@ class StreamSettings:
     high_water_mark_mb: float = 256.0
     on_gap: Literal["count", "fail"] = "count"
     idle_timeout_s: float | None = None
-    publish_rate_hz: float = 2.0
 
     def __post_init__(self) -> None:
         """Refuse a stream that could not flow.
@@ -100,10 +97,28 @@ class StreamSettings:
         ValueError
             A value is out of range; the sentence names it.
         """
-        for name in ("high_water_mark_mb", "idle_timeout_s", "publish_rate_hz"):
+        for name in ("high_water_mark_mb", "idle_timeout_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"stream.{name} must be positive, not {value}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MonitorSettings:
+    """What monitors are told: ``rate_hz`` snapshots per second on the display leg."""
+
+    rate_hz: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse a rate that is none.
+
+        Raises
+        ------
+        ValueError
+            The rate is not positive.
+        """
+        if not 0 < self.rate_hz < math.inf:
+            raise ValueError(f"monitor.rate_hz must be positive, not {self.rate_hz}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +132,7 @@ class Config:
     components: ComponentSettings = field(default_factory=ComponentSettings)
     tomography: TomographySettings = field(default_factory=TomographySettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
 
 
 def load_config(path: Path | None) -> Config:

@@ -1,13 +1,18 @@
 """Opening and writing files so that errors are one sentence and results are whole or absent."""
 
+import errno
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import h5py
 import hdf5plugin  # noqa: F401  (registers the bitshuffle/LZ4 filter with HDF5)
+
+MB: Final = 1_000_000
+RESERVE_BYTES: Final = 32 * MB
 
 
 class FileError(ValueError):
@@ -44,12 +49,48 @@ def whole_or_absent(path: Path) -> Iterator[Path]:
     """
     part = part_of(path)
     try:
+        require_room(path, 0)
         yield part
         publish(part, path)
     except OSError as error:
         raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def require_room(path: Path, n_bytes: int, reserve_bytes: int = RESERVE_BYTES) -> None:
+    """Stop before the disk is full: HDF5 does not survive a write that fails.
+
+    Raises
+    ------
+    OSError
+        Less than ``n_bytes`` and the reserve are free.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if free < n_bytes + reserve_bytes:
+        raise OSError(
+            errno.ENOSPC,
+            f"the disk of {path.parent} is full: {free / MB:.0f} MB are left",
+            str(path),
+        )
+
+
+def refuse_same(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
+    """Refuse an output that would replace an input, or another output.
+
+    Raises
+    ------
+    FileError
+        Two names are the same file.
+    """
+    taken = {name: path.resolve() for name, path in inputs.items() if path is not None}
+    for name, path in outputs.items():
+        if path is None:
+            continue
+        for other, place in taken.items():
+            if path.resolve() == place:
+                raise FileError(f"{name} and {other} are the same file, {path}.")
+        taken[name] = path.resolve()
 
 
 def part_of(path: Path) -> Path:
@@ -64,6 +105,8 @@ def part_of(path: Path) -> Path:
         raise FileError(f"Cannot write {path}: there is no folder {path.parent}.")
     if not os.access(path.parent, os.W_OK):
         raise FileError(f"Cannot write {path}: the folder is read-only.")
+    if path.is_dir():
+        raise FileError(f"Cannot write {path}: it is a folder.")
     return path.with_name(path.name + ".part")
 
 

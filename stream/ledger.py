@@ -19,6 +19,7 @@ from hexlive.stream.model import (
     ScanEnd,
     ScanStart,
     Segment,
+    Snapshot,
     Start,
 )
 from hexlive.stream.scans import ScanDesk
@@ -86,7 +87,7 @@ class Ledger:
             case _:
                 accepted = Accepted([message])
         if isinstance(message, End):
-            self._note_end(message)
+            opening += self._note_end(message)
         return Accepted([*opening, *accepted.messages], accepted.closed)
 
     def finish(self) -> Tally | None:
@@ -136,6 +137,8 @@ class Ledger:
                 return self._number_fault(first, first)
             case ScanStart() | Projections() | ScanEnd():
                 return self._scans.fault(message)
+            case Snapshot():
+                return "unexpected"
         return None
 
     def _start_fault(self, message: Start) -> str | None:
@@ -193,18 +196,26 @@ class Ledger:
         self._exposure = None
         return tally
 
-    def _note_end(self, message: End) -> None:
-        self._end = 0 if message.last_frame is None else message.last_frame + 1
-        if self._exposure is not None and not self._number_fault(self._end, self._end):
-            self._exposure.expect_up_to(self._end)
+    def _note_end(self, message: End) -> list[AnyMessage]:
+        """Expect everything up to the last frame, even if none has come yet."""
+        end = 0 if message.last_frame is None else message.last_frame + 1
+        self._end = end
+        opening: list[AnyMessage] = []
+        if self._exposure is None and self._first is not None and end > self._first:
+            opening = self._open(self._first_segment(message.series, self._first)).messages
+        if self._exposure is not None and not self._number_fault(end, end):
+            self._exposure.expect_up_to(end)
+        return opening
+
+    def _first_segment(self, series: str, first: int) -> Segment:
+        """The exposure of a sender that announces none."""
+        return Segment(series=series, number=1, first_frame=first)
 
     def _frames(self, message: Frames) -> list[AnyMessage]:
         opening: list[AnyMessage] = []
         if self._exposure is None:
             first = message.first_frame if self._first is None else self._first
-            opening = self._open(
-                Segment(series=message.series, number=1, first_frame=first)
-            ).messages
+            opening = self._open(self._first_segment(message.series, first)).messages
         assert self._exposure is not None
         end = message.end_frame if self._end is None else min(message.end_frame, self._end)
         new = self._exposure.take(max(message.first_frame, self._exposure.first), end)

@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Ordinal = Annotated[int, msgspec.Meta(ge=0, le=10**6)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]  # Unix time up to the year 3000
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Series = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 Version = Literal[1]
 Mode = Literal["xcs", "ct"]
 
@@ -33,7 +37,7 @@ class Message(
         Version of the format.
     """
 
-    series: str
+    series: Series
     v: Version = 1
 
 
@@ -43,7 +47,7 @@ class Start(Message, tag="start", frozen=True, kw_only=True):
     rows: Annotated[int, msgspec.Meta(gt=0, le=4096)]
     columns: Annotated[int, msgspec.Meta(gt=0, le=4096)]
     frame_rate_hz: Annotated[float, msgspec.Meta(gt=0)]
-    started_s: float
+    started_s: Seconds
     first_frame: Count = 0
     detector: str = "HEXITEC"
 
@@ -55,7 +59,7 @@ class Frames(Message, tag="frames", frozen=True, kw_only=True):
     """
 
     first_frame: Count
-    timestamp_s: float
+    timestamp_s: Seconds
     frames: NDArray[np.uint16]
 
     @property
@@ -89,14 +93,14 @@ class Segment(Message, tag="segment", frozen=True, kw_only=True):
         Vertical position of the cell.
     """
 
-    number: Annotated[int, msgspec.Meta(ge=1)]
+    number: Ordinal
     first_frame: Count
     mode: Mode = "xcs"
-    region: int | None = None
-    state: int | None = None
-    soc: float | None = None
+    region: Ordinal | None = None
+    state: Ordinal | None = None
+    soc: Fraction | None = None
     height_mm: float | None = None
-    started_s: float | None = None
+    started_s: Seconds | None = None
 
 
 class ScanStart(Message, tag="scan_start", frozen=True, kw_only=True):
@@ -107,8 +111,8 @@ class ScanStart(Message, tag="scan_start", frozen=True, kw_only=True):
     columns: Annotated[int, msgspec.Meta(gt=0, le=65536)]
     n_images: Count
     pixel_um: float
-    state: int | None = None
-    started_s: float | None = None
+    state: Ordinal | None = None
+    started_s: Seconds | None = None
 
 
 class Projections(Message, tag="projections", frozen=True, kw_only=True):
@@ -134,7 +138,7 @@ class ScanEnd(Message, tag="scan_end", frozen=True, kw_only=True):
 class Cycler(Message, tag="cycler", frozen=True, kw_only=True):
     """One row of the battery cycler, on the clock of the cycler."""
 
-    time_s: float
+    time_s: Seconds
     voltage_volt: float
     current_ampere: float
     capacity_ah: float
@@ -196,6 +200,7 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Where the latest CT scan stands, and its three orthoslices (attenuation per pixel).
 
     ``xy`` is ``(y, x)``, ``xz`` and ``yz`` are ``(z, x)`` and ``(z, y)``, float32.
+    ``surface_um`` is ``(y, x)``: the anode's surface, levelled, NaN where there is none.
     """
 
     scan: int
@@ -210,7 +215,12 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     seconds: float | None = None
     ra_um: float | None = None
     rq_um: float | None = None
+    anode_volume_um3: float | None = None
+    void_volume_um3: float | None = None
+    n_voids: int | None = None
+    durations_s: dict[str, float] = {}
     volume_file: str | None = None
+    surface_um: NDArray[np.float32] | None = None
     xy: NDArray[np.float32] | None = None
     xz: NDArray[np.float32] | None = None
     yz: NDArray[np.float32] | None = None

@@ -127,7 +127,7 @@ def _health(report: Report, compton: ComptonResult, recording: str) -> Health:
 
 def thinned(scan: CtView) -> CtView:
     """Leave out rows and columns of slices that no screen could show."""
-    slices = {"xy": scan.xy, "xz": scan.xz, "yz": scan.yz}
+    slices = {"xy": scan.xy, "xz": scan.xz, "yz": scan.yz, "surface_um": scan.surface_um}
     longest = max((max(array.shape) for array in slices.values() if array is not None), default=0)
     step = -(-longest // MAX_SLICE_PX) or 1
     parts = {

@@ -29,8 +29,8 @@ def reconstruct_file(
     -------
     dict
         The fields of ``hexlive.stream.model.CtView`` that are known now: centre_px, engine,
-        seconds, ra_um and rq_um (None where no anode was found), the orthoslices xy, xz, yz,
-        volume_file, and warnings as note.
+        seconds, durations_s, the orthoslices xy, xz, yz, volume_file, warnings as note; and, where
+        an anode was found, ra_um, rq_um, surface_um, and the volumes of anode and voids.
 
     Raises
     ------
@@ -40,18 +40,26 @@ def reconstruct_file(
     result = reconstruct(read_scan(path, entry), settings)
     surface, notes = _surface(result, settings)
     write_volume(volume_path, result, surface)
-    slices = orthoslices(result.volume)
     return {
         "centre_px": result.centre.px,
         "engine": result.engine,
         "seconds": sum(result.seconds.values()),
-        "ra_um": surface.ra_um if surface else None,
-        "rq_um": surface.rq_um if surface else None,
+        "durations_s": result.seconds,
         "volume_file": volume_path.name,
-        "xy": slices.xy,
-        "xz": slices.xz,
-        "yz": slices.yz,
         "note": " ".join(notes),
+        **orthoslices(result.volume)._asdict(),
+        **(_measured(surface) if surface else {}),
+    }
+
+
+def _measured(surface: Surface) -> dict[str, Any]:
+    return {
+        "ra_um": surface.ra_um,
+        "rq_um": surface.rq_um,
+        "surface_um": surface.height_um.astype(np.float32),
+        "anode_volume_um3": surface.volume_um3,
+        "void_volume_um3": float(surface.void_volumes_um3.sum()),
+        "n_voids": surface.n_voids,
     }
 
 

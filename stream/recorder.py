@@ -16,8 +16,9 @@ import h5py
 import hdf5plugin
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from hexlive.stream.files import FileError, new_group, part_of
+from hexlive.stream.files import FileError, new_group, part_of, require_room
 from hexlive.stream.model import Frames, Message, Projections, ScanStart, Start
 from hexlive.stream.nxtomo import ScanGroup
 from hexlive.stream.wire import encode
@@ -26,6 +27,7 @@ CHUNK_FRAMES: Final = 64
 FLUSH_S: Final = 0.5
 QUEUE_MB: Final = 256
 MB: Final = 1_000_000
+RESERVE_BYTES: Final = 256 * MB  # left for the result of the run
 END: Final = object()
 LOG: Final = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ class RecordingWriter:
 
     def __init__(self, path: Path) -> None:
         part_of(path)
+        self._path, self._empty = path, True
+        self._waiting: NDArray[np.uint16] = np.empty((0, 0, 0), np.uint16)
         try:
             self._file = h5py.File(path, "x")
         except OSError as error:
@@ -64,8 +68,10 @@ class RecordingWriter:
         Raises
         ------
         OSError
-            The disk is full or gone.
+            The disk is nearly full, or gone.
         """
+        require_room(self._path, MB * _megabytes(message), RESERVE_BYTES)
+        self._empty = False
         match message:
             case Frames():
                 self._append_frames(message)
@@ -84,8 +90,12 @@ class RecordingWriter:
         self._file.flush()
 
     def close(self) -> None:
-        """Finish the file."""
+        """Write what is waiting and finish the file; one without a message is removed."""
+        if len(self._waiting):
+            _extend(self._detector["data"], self._waiting)
         self._file.close()
+        if self._empty:
+            self._path.unlink(missing_ok=True)
 
     def _make_frame_store(self, rows: int, columns: int) -> None:
         if "data" in self._detector:
@@ -107,11 +117,19 @@ class RecordingWriter:
 
     def _append_frames(self, message: Frames) -> None:
         numbers = np.arange(message.first_frame, message.end_frame, dtype=np.uint64)
-        _extend(self._detector["data"], message.frames)
         _extend(self._detector["frame_number"], numbers)
         _extend(self._detector["batch_position"], [self.n_frames])
         _extend(self._detector["batch_timestamp_s"], [message.timestamp_s])
         self.n_frames += len(message.frames)
+        self._write_whole_chunks(message.frames)
+
+    def _write_whole_chunks(self, frames: NDArray[np.uint16]) -> None:
+        """Write each chunk once: one that is rewritten when it grows does not survive kill -9."""
+        waiting = np.concatenate([self._waiting, frames]) if len(self._waiting) else frames
+        n_whole = len(waiting) // CHUNK_FRAMES * CHUNK_FRAMES
+        if n_whole:
+            _extend(self._detector["data"], waiting[:n_whole])
+        self._waiting = waiting[n_whole:].copy()
 
     def _make_scan(self, message: ScanStart) -> None:
         entry = new_group(self._file, scan_name(message.scan), "NXentry")

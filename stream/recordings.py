@@ -15,6 +15,7 @@ from hexlive.stream.model import AnyMessage, Count, End, Frames, Projections, Se
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.wire import WireError, decode
 
+COLUMNS: Final = ("frame_number", "batch_position", "batch_timestamp_s")
 BATCH_FRAMES: Final = 256
 FRAME_DATASETS: Final = ("raw_frames", "data", "entry/data/data")
 
@@ -101,18 +102,25 @@ class RecordingSource:
         self.rejected: Counter[str] = Counter()
         self._path = path
         with opened(path) as file:
-            if "entry/instrument/detector/data" not in file:
+            detector = file.get("entry/instrument/detector", {})
+            if "data" not in detector:
                 raise FileError(f"{path} holds no frames.")
-            self.n_frames, *frame = file["entry/instrument/detector/data"].shape
-        self.shape = (frame[0], frame[1])
+            columns = [detector.get(name) for name in ("data", *COLUMNS)]
+            if None in columns or columns[0].ndim != 3 or "entry/message_position" not in file:
+                raise FileError(f"{path} is a damaged recording: parts of its index are gone.")
+            # After a crash the frames may be a few behind their numbers.
+            self.n_frames = min(len(columns[0]), len(columns[1]))
+            self.shape = columns[0].shape[1], columns[0].shape[2]
 
     def __iter__(self) -> Iterator[AnyMessage]:
         with opened(self._path) as file:
             entry = file["entry"]
             detector = entry["instrument/detector"]
             starts = detector["batch_position"][()]
+            starts = starts[starts < self.n_frames]
+            times_s = detector["batch_timestamp_s"][: len(starts)].tolist()
             bounds = pairwise([*starts.tolist(), self.n_frames])
-            batches = list(zip(bounds, detector["batch_timestamp_s"][()].tolist(), strict=True))
+            batches = list(zip(bounds, times_s, strict=True))
             # Each message comes after the batches that begin before its position.
             splits = np.searchsorted(starts, entry["message_position"][()]).tolist()
             series, done = "", 0

@@ -1,5 +1,6 @@
 """The sending end of the data leg, and the pace at which frames leave."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -15,6 +16,8 @@ LINGER_MS: Final = 10_000
 LATE_S: Final = 1.0
 LONGEST_S: Final = 10.0
 NAP_S: Final = 0.05
+PATIENCE_WAITS: Final = 60  # of POLL_MS, then the user is told
+LOG: Final = logging.getLogger(__name__)
 
 
 class ZmqSender:
@@ -50,9 +53,13 @@ class ZmqSender:
     def send(self, message: Message) -> bool:
         """Send one message; False if asked to stop before a receiver could take it."""
         socket = self._endpoint.socket
+        waits = 0
         while not socket.poll(POLL_MS, zmq.POLLOUT):
             if self._should_stop():
                 return False
+            waits += 1
+            if waits == PATIENCE_WAITS:
+                LOG.warning("waiting for a receiver at %s", self._endpoint.address)
         socket.send_multipart(encode(message), copy=False)
         return True
 

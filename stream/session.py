@@ -1,7 +1,7 @@
 """Putting a run together: reducers, recorder, result file, publisher around one source."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import Final, Literal
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
+from hexlive.stream.files import refuse_same
 from hexlive.stream.ledger import Ledger
-from hexlive.stream.model import Message
+from hexlive.stream.model import CtView, Message
 from hexlive.stream.pipeline import Pace, Report, Sink, Source, run
 from hexlive.stream.publisher import Publisher
 from hexlive.stream.recorder import Recorder
@@ -36,6 +37,21 @@ class Outputs:
     recording: Path | None = None
     publish: str | None = None
 
+    def refuse(self, inputs: Mapping[str, Path | None]) -> None:
+        """Refuse products that would replace an input, or each other.
+
+        Parameters
+        ----------
+        inputs
+            What to call each input, and where it is.
+
+        Raises
+        ------
+        FileError
+            Two of them are the same file.
+        """
+        refuse_same({"The result": self.result, "the recording": self.recording}, inputs)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -56,8 +72,7 @@ class Outcome:
     def faults(self) -> list[str]:
         """What was accepted and is not on disk; a sentence each."""
         faults = [self.recording] if self.recording.startswith("recording stopped") else []
-        ct = self.report.find(CtResult)
-        for scan in ct.scans if ct else ():
+        for scan in _scans(self.report):
             if scan.status != "done":
                 faults.append(f"CT scan {scan.scan} {scan.status}: {scan.note}")
         return faults
@@ -88,11 +103,18 @@ def run_session(
     on_publish
         Told the address of the display leg once it is open.
 
+    Returns
+    -------
+    Outcome
+        A run in which nothing came writes nothing, and leaves an older result alone.
+
     Raises
     ------
     ValueError, OSError
-        Anything that cannot be used or written; nothing is left half written.
+        Anything that cannot be used or written, or a stop in the middle of a file; nothing is left
+        half written.
     """
+    stop = stop or Stop()
     compton = ComptonReducer(config, calibration, backend)
     process = {
         "config": to_toml(config),
@@ -119,9 +141,18 @@ def run_session(
             [compton, tomography, CyclerReducer()],
             [*recorders, *watchers],
             sinks,
-            _pace(config, stop or Stop(), displayed=len(sinks) > 1),
+            _pace(config, stop, displayed=len(sinks) > 1),
         )
+        if stop.asked() and not source.live:
+            raise InterruptedError("Stopped before the end of the file; no result was written.")
+        if not report.totals.expected and not _scans(report):
+            result.discard()
     return Outcome(report=report, recording=_recording(recorders))
+
+
+def _scans(report: Report) -> tuple[CtView, ...]:
+    ct = report.find(CtResult)
+    return ct.scans if ct else ()
 
 
 def _recording(recorders: list[Recorder]) -> str:
@@ -131,7 +162,7 @@ def _recording(recorders: list[Recorder]) -> str:
 def _pace(config: Config, stop: "Stop", *, displayed: bool) -> Pace:
     """Without anyone to show them to, there are only the final reports."""
     return Pace(
-        report_interval_s=1 / config.stream.publish_rate_hz if displayed else float("inf"),
+        report_interval_s=1 / config.monitor.rate_hz if displayed else float("inf"),
         idle_timeout_s=config.stream.idle_timeout_s,
         fail_on_gap=config.stream.on_gap == "fail",
         should_stop=stop.asked,

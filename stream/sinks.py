@@ -13,7 +13,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from hexlive.stream.files import FileError, new_group, part_of, publish
+from hexlive.stream.files import FileError, new_group, part_of, publish, require_room
 from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report
 from hexlive.stream.recorder import scan_name
@@ -21,7 +21,12 @@ from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
 
 # Spectra are packed; maps stay plain, so that any HDF5 reader opens them without a filter.
 PACKED_ABOVE: Final = 1_000_000
+REGION_OF: Final = {"cathode": 1, "electrolyte": 2, "anode": 3}
 UNITS: Final = {
+    "time": "s",
+    "ra_um": "um",
+    "rq_um": "um",
+    "anode_volume_um3": "um3",
     "energy_edges_kev": "keV",
     "peak_kev": "keV",
     "theta_deg": "deg",
@@ -63,6 +68,7 @@ class ResultFile:
         self._last = report
         result = report.find(ComptonResult)
         if report.final and result is not None and result.segment is not None:
+            require_room(self._part, result.counts.spectra.nbytes)
             self._n_segments += 1
             name = f"segment_{self._n_segments:04d}"
             _write_segment(new_group(self._entry, name), report, result, self._edges)
@@ -70,6 +76,9 @@ class ResultFile:
 
     def close(self) -> None:
         """Write components, trend, CT and cycler, then give the file its name."""
+        if not self._file:
+            return
+        require_room(self._part, 0)
         if self._last is not None:
             self._write_whole_run(self._last)
         self._file.close()
@@ -183,16 +192,19 @@ def _write_components(group: h5py.Group, result: ComptonResult, edges: Any) -> N
 
 
 def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) -> None:
-    """One row per state and component; Ra and Rq of that state's CT scan where there is one."""
+    """One row per state and component; the anode's has what that state's CT scan measured."""
     scans = {scan.state: scan for scan in (ct.scans if ct else ()) if scan.status == "done"}
     rows = result.trend()
     if not rows:
         return
     columns: dict[str, Any] = {"state": np.array([row.state for row in rows])}
-    for name in ("soc", "time_s", "emf", "emf_sigma"):
+    columns["region"] = np.array([REGION_OF[row.component] for row in rows])
+    columns["time"] = np.array([_or_nan(row.time_s) for row in rows])
+    for name in ("soc", "emf", "emf_sigma"):
         columns[name] = np.array([_or_nan(getattr(row, name)) for row in rows])
-    for name in ("ra_um", "rq_um"):
-        columns[name] = np.array([_or_nan(getattr(scans.get(r.state), name, None)) for r in rows])
+    of_row = [scans.get(row.state) if row.component == "anode" else None for row in rows]
+    for name in ("ra_um", "rq_um", "anode_volume_um3"):
+        columns[name] = np.array([_or_nan(getattr(scan, name, None)) for scan in of_row])
     _write_arrays(group, columns)
     group.create_dataset(
         "component", data=[row.component for row in rows], dtype=h5py.string_dtype()
@@ -204,11 +216,21 @@ def _write_scan(group: h5py.Group, scan: CtView) -> None:
     for name in ("scan", "state", "status", "note", "n_images", "n_expected", "pixel_um"):
         if (value := getattr(scan, name)) is not None:
             group.attrs[name] = value
-    for name in ("centre_px", "engine", "seconds", "ra_um", "rq_um", "volume_file"):
+    for name in ("centre_px", "engine", "seconds", "ra_um", "rq_um", "anode_volume_um3",
+                 "void_volume_um3", "n_voids", "volume_file"):  # fmt: skip
         if (value := getattr(scan, name)) is not None:
             group[name] = value
-    arrays = {name: getattr(scan, name) for name in ("xy", "xz", "yz")}
+    durations = new_group(group, "durations")
+    for stage, seconds in scan.durations_s.items():
+        durations[stage] = seconds
+        durations[stage].attrs["units"] = "s"
+    if scan.volume_file is not None:
+        group["volume"] = h5py.ExternalLink(scan.volume_file, "/entry/data/data")
+    if scan.surface_um is not None:
+        _write_arrays(new_group(group, "surface", "NXdata"), {"height_um": scan.surface_um})
+        _mark_plot(group["surface"], "height_um", [])
     slices = new_group(group, "orthoslices", "NXdata")
+    arrays = {name: getattr(scan, name) for name in ("xy", "xz", "yz")}
     _write_arrays(slices, {name: array for name, array in arrays.items() if array is not None})
     if scan.xy is not None:
         _mark_plot(slices, "xy", [])

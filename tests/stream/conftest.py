@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,7 @@ class ListSource:
 
     live = False
 
-    def __init__(self, messages: Iterator[AnyMessage]) -> None:
+    def __init__(self, messages: Iterable[AnyMessage]) -> None:
         self.rejected: Counter[str] = Counter()
         self._messages = messages
 
@@ -81,6 +81,12 @@ class ListSource:
         yield from self._messages
         while True:
             yield None
+
+
+@pytest.fixture
+def make_source() -> type[ListSource]:
+    """A source of given messages."""
+    return ListSource
 
 
 @pytest.fixture

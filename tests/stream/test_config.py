@@ -43,7 +43,7 @@ def test_stated_keys_win_and_the_rest_are_defaults(tmp_path: Path) -> None:
         ('[detector]\nrows = "eighty"', "detector.rows"),
         ("[detector]\nframe_rate_hz = nan", "frame_rate_hz"),
         ("[detector]\npitch_mm = inf", "pitch_mm"),
-        ("[stream]\npublish_rate_hz = 0", "publish_rate_hz must be positive"),
+        ("[monitor]\nrate_hz = 0", "rate_hz must be positive"),
         ("[stream]\nhigh_water_mark_mb = -1", "high_water_mark_mb must be positive"),
         ("[stream]\nidle_timeout_s = nan", "idle_timeout_s must be positive"),
         ("[compton]\ninner_au = 6.0", "inner_au"),
@@ -66,4 +66,5 @@ def test_the_toml_of_a_result_is_complete() -> None:
     tables = tomllib.loads(to_toml(Config()))
     assert set(tables) == {
         "detector", "events", "spectrum", "compton", "components", "tomography", "stream",
+        "monitor",
     }  # fmt: skip

@@ -198,3 +198,14 @@ def test_totals_cover_every_series_of_the_run() -> None:
     assert ledger.totals() == (12, 8)
     assert ledger.finish() is not None
     assert ledger.totals() == (12, 8)
+
+
+def test_an_end_that_overtakes_every_frame_waits_for_them() -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    take(ledger, start())
+    take(ledger, End(series="s", last_frame=9))
+    assert not ledger.complete
+    assert ledger.totals() == (10, 0)
+    take(ledger, batch(0, 10))
+    assert ledger.complete
+    assert ledger.totals() == (10, 10)

@@ -1,7 +1,6 @@
 """The path of a frame: what is accepted reaches every reducer and recorder, in order, once."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,21 +10,6 @@ from hexlive.stream.model import AnyMessage, End, Frames, Message, Segment, Star
 from hexlive.stream.pipeline import GapError, Pace, Report, run
 
 SERIES = "s"
-
-
-class ListSource:
-    """A source of given messages, then silence."""
-
-    live = False
-
-    def __init__(self, messages: list[AnyMessage]) -> None:
-        self.rejected: Counter[str] = Counter()
-        self._messages = messages
-
-    def __iter__(self) -> Iterator[AnyMessage | None]:
-        yield from self._messages
-        while True:
-            yield None
 
 
 class SumReducer:
@@ -75,18 +59,25 @@ FIRST = Segment(series=SERIES, number=1, first_frame=0)
 SECOND = Segment(series=SERIES, number=2, first_frame=10)
 
 
-def run_messages(
-    messages: list[AnyMessage], **options: object
-) -> tuple[list[Report], list[object], Report]:
-    reports, recorded = Collector(), Collector()
-    last = run(
-        ListSource(messages), Ledger((2, 2), 100.0), [SumReducer()], [recorded], [reports],
-        Pace(end_timeout_s=0.05, **options),
-    )  # fmt: skip
-    return reports.items, recorded.items, last
+Run = Callable[..., tuple[list[Report], list[object], Report]]
 
 
-def test_every_exposure_is_reported_final_once_with_its_own_counts() -> None:
+@pytest.fixture
+def run_messages(make_source) -> Run:
+    """Run given messages; gives the reports, what was recorded, and the last report."""
+
+    def go(messages: list[AnyMessage], **options: object) -> tuple[list, list, Report]:
+        reports, recorded = Collector(), Collector()
+        last = run(
+            make_source(messages), Ledger((2, 2), 100.0), [SumReducer()], [recorded], [reports],
+            Pace(end_timeout_s=0.05, **options),
+        )  # fmt: skip
+        return reports.items, recorded.items, last
+
+    return go
+
+
+def test_every_exposure_is_reported_final_once_with_its_own_counts(run_messages: Run) -> None:
     messages = [BEGIN, FIRST, ones(0, 10), SECOND, ones(10, 5), End(series=SERIES, last_frame=14)]
     reports, recorded, last = run_messages(messages)
     finals = [report for report in reports if report.final]
@@ -97,7 +88,7 @@ def test_every_exposure_is_reported_final_once_with_its_own_counts() -> None:
     assert len(recorded) == len(messages)
 
 
-def test_what_the_ledger_refuses_is_neither_counted_nor_recorded() -> None:
+def test_what_the_ledger_refuses_is_neither_counted_nor_recorded(run_messages: Run) -> None:
     messages = [BEGIN, FIRST, ones(0, 4), ones(0, 4), ones(2, 4), End(series=SERIES, last_frame=5)]
     reports, recorded, last = run_messages(messages)
     assert [report.find(int) for report in reports if report.final] == [6 * 4]
@@ -105,7 +96,7 @@ def test_what_the_ledger_refuses_is_neither_counted_nor_recorded() -> None:
     assert last.rejected["duplicate"] == 6
 
 
-def test_missing_frames_at_the_end_are_waited_for_and_then_counted() -> None:
+def test_missing_frames_at_the_end_are_waited_for_and_then_counted(run_messages: Run) -> None:
     messages = [BEGIN, FIRST, ones(0, 4), End(series=SERIES, last_frame=9)]
     reports, _, last = run_messages(messages)
     assert last.totals == (10, 4)
@@ -113,17 +104,17 @@ def test_missing_frames_at_the_end_are_waited_for_and_then_counted() -> None:
     assert final.tally.missing.tolist() == [[4, 10]]
 
 
-def test_a_gap_ends_the_run_when_the_configuration_says_so() -> None:
+def test_a_gap_ends_the_run_when_the_configuration_says_so(run_messages: Run) -> None:
     with pytest.raises(GapError):
         run_messages([BEGIN, FIRST, ones(0, 4), ones(6, 4)], fail_on_gap=True)
 
 
-def test_silence_ends_the_run_after_the_idle_timeout() -> None:
+def test_silence_ends_the_run_after_the_idle_timeout(run_messages: Run) -> None:
     _, _, last = run_messages([BEGIN, FIRST, ones(0, 4)], idle_timeout_s=0.05)
     assert last.totals == (4, 4)
 
 
-def test_a_request_to_stop_ends_the_run() -> None:
+def test_a_request_to_stop_ends_the_run(run_messages: Run) -> None:
     _, _, last = run_messages([BEGIN, FIRST, ones(0, 4), ones(4, 4)], should_stop=lambda: True)
     assert last.totals == (0, 0)
 
@@ -134,24 +125,25 @@ def test_a_request_to_stop_ends_the_run() -> None:
     ids=lambda m: type(m[0]).__name__,
 )
 def test_a_gap_before_anything_ends_a_run_that_must_not_have_any(
+    run_messages: Run,
     after_gap: list[AnyMessage],
 ) -> None:
     with pytest.raises(GapError, match="6 frames"):
         run_messages([BEGIN, FIRST, ones(0, 4), *after_gap], fail_on_gap=True, idle_timeout_s=0.05)
 
 
-def test_an_end_that_overtakes_frames_is_no_gap() -> None:
+def test_an_end_that_overtakes_frames_is_no_gap(run_messages: Run) -> None:
     messages = [BEGIN, FIRST, ones(0, 4), End(series=SERIES, last_frame=9), ones(4, 6)]
     _, _, last = run_messages(messages, fail_on_gap=True)
     assert last.totals == (10, 10)
 
 
-def test_refused_messages_do_not_keep_a_run_alive() -> None:
+def test_refused_messages_do_not_keep_a_run_alive(make_source) -> None:
     foreign = Frames(
         series="other", first_frame=0, timestamp_s=0.0, frames=np.ones((1, 2, 2), np.uint16)
     )
 
-    class Chatter(ListSource):
+    class Chatter(make_source):
         def __iter__(self) -> Iterator[AnyMessage | None]:
             yield from self._messages
             while True:
@@ -174,10 +166,10 @@ class SlowReducer(SumReducer):
         self.busy = False
 
 
-def test_a_second_request_gives_up_what_is_still_busy() -> None:
+def test_a_second_request_gives_up_what_is_still_busy(make_source) -> None:
     reducer = SlowReducer()
     run(
-        ListSource([BEGIN]), Ledger((2, 2), 100.0), [reducer],
+        make_source([BEGIN]), Ledger((2, 2), 100.0), [reducer],
         pace=Pace(should_stop=lambda: True, should_abandon=lambda: True),
     )  # fmt: skip
     assert not reducer.busy

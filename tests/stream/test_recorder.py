@@ -1,6 +1,7 @@
 """A recording keeps every message; when it cannot, the run goes on and says so."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -104,3 +105,33 @@ def test_a_series_may_have_any_name(tmp_path: Path) -> None:
 def test_a_recording_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no folder"):
         RecordingWriter(tmp_path / "nowhere" / "r.h5")
+
+
+def test_frames_that_do_not_fill_a_chunk_are_written_once_and_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "r.h5"
+    writer = RecordingWriter(path)
+    writer.append(Start(series="s", rows=2, columns=2, frame_rate_hz=1.0, started_s=0.0))
+    for first, count in ((0, 10), (10, 70), (80, 3), (90, 60)):
+        frames = np.arange(first, first + count, dtype=np.uint16)[:, None, None]
+        frames = np.broadcast_to(frames, (count, 2, 2))
+        writer.append(Frames(series="s", first_frame=first, timestamp_s=0.0, frames=frames))
+        assert len(writer._detector["data"]) % 64 == 0
+    writer.close()
+    batches = [message for message in open_file(path) if isinstance(message, Frames)]
+    assert [(batch.first_frame, len(batch.frames)) for batch in batches] == [
+        (0, 10), (10, 70), (80, 3), (90, 60),
+    ]  # fmt: skip
+    for batch in batches:
+        assert batch.frames[:, 1, 1].tolist() == list(range(batch.first_frame, batch.end_frame))
+
+
+def test_a_recording_stops_before_the_disk_is_full(
+    tmp_path: Path, source, config, calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = SimpleNamespace(free=100_000_000)
+    monkeypatch.setattr("hexlive.stream.files.shutil.disk_usage", lambda folder: usage)
+    outputs = Outputs(result=tmp_path / "r.nxs", recording=tmp_path / "recording.h5")
+    outcome = run_session(source, config, calibration, outputs)
+    assert "full" in outcome.faults[0]
+    assert outputs.result.exists()
+    assert not outputs.recording.exists()

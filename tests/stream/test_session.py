@@ -13,7 +13,7 @@ from hexlive.stream.config import Config
 from hexlive.stream.files import FileError
 from hexlive.stream.recordings import open_file
 from hexlive.stream.sending import ZmqSender, paced
-from hexlive.stream.session import Outputs, run_session
+from hexlive.stream.session import Outputs, Stop, run_session
 from hexlive.stream.sources import ZmqSource
 
 INTEGERS = ("counts", "under", "over", "hits", "cluster_sizes", "missing_frames")
@@ -120,3 +120,35 @@ def test_an_error_leaves_the_old_result_and_no_half_one(
         run_session(Broken(), config, calibration, Outputs(result=live.result))
     assert live.result.read_bytes() == before
     assert not list(live.result.parent.glob("*.part"))
+
+
+def test_a_run_in_which_nothing_came_leaves_the_old_result_alone(
+    live: Outputs, config: Config, calibration: Calibration, tmp_path: Path, make_source
+) -> None:
+    before = live.result.read_bytes()
+    stop = Stop()
+    stop.request()
+    outputs = Outputs(result=live.result, recording=tmp_path / "new.h5")
+    silent = make_source([])
+    silent.live = True
+    run_session(silent, config, calibration, outputs, stop=stop)
+    assert live.result.read_bytes() == before
+    assert not outputs.recording.exists()
+
+
+def test_a_file_that_was_not_read_to_its_end_gives_no_result(
+    live: Outputs, config: Config, calibration: Calibration, tmp_path: Path
+) -> None:
+    stop = Stop()
+    stop.request()
+    outputs = Outputs(result=tmp_path / "partial.nxs")
+    with pytest.raises(InterruptedError, match="no result"):
+        run_session(open_file(live.recording), config, calibration, outputs, stop=stop)
+    assert not list(tmp_path.glob("partial*"))
+
+
+@pytest.mark.parametrize("name", ["recording.h5", "live.nxs"])
+def test_products_never_replace_inputs_or_each_other(live: Outputs, name: str) -> None:
+    place = live.result.parent / name
+    with pytest.raises(FileError, match="same file"):
+        Outputs(result=place, recording=live.recording).refuse({"the input": live.result})

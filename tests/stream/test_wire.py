@@ -92,3 +92,21 @@ def test_a_bad_message_is_refused_with_a_reason_to_count(reason: str, parts: lis
     with pytest.raises(WireError) as caught:
         decode(parts)
     assert str(caught.value).split(":", 1)[0] == reason
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"state":1', b'"state":100000000000000000000000000000'),
+        (b'"series":"s"', b'"series":"a\\u0000b"'),
+        (b'"series":"s"', b'"series":""'),
+        (b'"soc":0.2', b'"soc":20'),
+        (b'"started_s":null', b'"started_s":1.76e12'),
+        (b'"started_s":null', b'"started_s":-1'),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused(old: bytes, new: bytes) -> None:
+    header = as_bytes(MESSAGES[0])[0]
+    assert old in header
+    with pytest.raises(WireError, match="header"):
+        decode([header.replace(old, new)])
