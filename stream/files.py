@@ -1,6 +1,5 @@
 """Opening and writing files so that errors are one sentence and results are whole or absent."""
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,10 @@ RESERVE_BYTES: Final = 32 * MB
 
 class FileError(ValueError):
     """A file that cannot be used; the sentence says which and why."""
+
+
+class DiskFullError(OSError):
+    """Too little room on the disk to go on writing."""
 
 
 @contextmanager
@@ -63,16 +66,13 @@ def require_room(path: Path, n_bytes: int, reserve_bytes: int = RESERVE_BYTES) -
 
     Raises
     ------
-    OSError
+    DiskFullError
         Less than ``n_bytes`` and the reserve are free.
     """
     free = shutil.disk_usage(path.parent).free
     if free < n_bytes + reserve_bytes:
-        raise OSError(
-            errno.ENOSPC,
-            f"the disk of {path.parent} is full: {free / MB:.0f} MB are left",
-            str(path),
-        )
+        left = f"{free / MB:.0f} MB are left on the disk of {path.parent}"
+        raise DiskFullError(f"No room for {path.name}: {left}.")
 
 
 def refuse_same(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:

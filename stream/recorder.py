@@ -205,12 +205,16 @@ class Recorder:
     def _work(self) -> None:
         try:
             self._write_all()
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
-            self.status = f"recording stopped: {error}"
-            LOG.error("%s; the run goes on without it", self.status)
-        finally:
-            self.failed = self.status != "recording"
-            self._close()
+        except Exception as error:  # the thread ends here: whatever it was, the run must hear of it
+            self._fail(error)
+        try:
+            self._writer.close()
+        except (OSError, RuntimeError) as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.failed, self.status = True, f"recording stopped: {error}"
+        LOG.error("%s The run goes on without it.", self.status)
 
     def _write_all(self) -> None:
         flushed_s = time.monotonic()
@@ -222,12 +226,6 @@ class Recorder:
             if time.monotonic() - flushed_s > FLUSH_S:
                 self._writer.flush()
                 flushed_s = time.monotonic()
-
-    def _close(self) -> None:
-        try:
-            self._writer.close()
-        except (OSError, RuntimeError) as error:
-            self.failed, self.status = True, f"recording stopped: {error}"
 
     def _next(self) -> Any:
         try:

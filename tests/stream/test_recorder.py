@@ -132,6 +132,6 @@ def test_a_recording_stops_before_the_disk_is_full(
     monkeypatch.setattr("hexlive.stream.files.shutil.disk_usage", lambda folder: usage)
     outputs = Outputs(result=tmp_path / "r.nxs", recording=tmp_path / "recording.h5")
     outcome = run_session(source, config, calibration, outputs)
-    assert "full" in outcome.faults[0]
+    assert "100 MB are left" in outcome.faults[0]
     assert outputs.result.exists()
     assert not outputs.recording.exists()
