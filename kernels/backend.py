@@ -3,6 +3,7 @@
 Array notation, used everywhere: frames are ``(frames, rows, columns) uint16, ADU``.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -64,6 +65,10 @@ class EventSettings:
         if self.max_cluster < 1:
             raise ValueError(f"events.max_cluster must be at least 1, not {self.max_cluster}.")
         low = self.low_threshold_kev
+        for name in ("threshold_kev", "low_threshold_kev"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"events.{name} must be a finite energy, not {value}.")
         if low is not None and low > self.threshold_kev:
             raise ValueError(
                 f"events.low_threshold_kev ({low}) must not exceed "

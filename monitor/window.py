@@ -34,6 +34,8 @@ class Screen(QWidget):
     def __init__(self, theme: Theme = DARK) -> None:
         super().__init__()
         self.theme = theme
+        # Only plain widgets draw the background of a style sheet by themselves.
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setStyleSheet(theme.style_sheet())
         self.banner = Badge(theme, Qt.AlignmentFlag.AlignLeft)
         self.pill = Badge(theme, Qt.AlignmentFlag.AlignHCenter)

@@ -77,6 +77,26 @@ class Calibration:
             modules=modules,
         )
 
+    def require_usable(self) -> None:
+        """Refuse a calibration with which nothing could be measured.
+
+        Raises
+        ------
+        FileError
+            No pixel is usable, or a threshold is not a finite number.
+        """
+        maps = (self.intercept_kev, self.pedestal_adu)
+        if not (usable_pixels(self.gradient_kev_per_adu, *maps) & (self.mask == 0)).any():
+            raise FileError(
+                "Every pixel would be masked; check the gradients (keV/ADU, above 0), the "
+                "intercepts and pedestals, and that the frames are dark frames."
+            )
+        if self.threshold_kev is not None and not np.isfinite(self.threshold_kev).all():
+            n_bad = int((~np.isfinite(self.threshold_kev)).sum())
+            raise FileError(
+                f"The threshold of {n_bad} pixels is not finite; give keV for every pixel."
+            )
+
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all.
 
@@ -103,17 +123,16 @@ def load_calibration(path: Path) -> Calibration:
     Raises
     ------
     FileError
-        Missing, not HDF5, without a gradient, or arrays of different shapes.
+        Missing, not HDF5, without a gradient, not numbers, or arrays of different shapes.
     """
     with opened(path) as file:
         shape = _required(file, "gradient_kev_per_adu", path).shape
-        maps: dict[str, Any] = {}
-        for name in MAPS:
-            maps[name] = file[name][()].astype(np.float32) if name in file else None
+        maps: dict[str, Any] = {name: _map(file, name, path) for name in MAPS}
         for name in ("pedestal_adu", "noise_adu", "intercept_kev"):
             if maps[name] is None:
                 maps[name] = np.zeros(shape, np.float32)
-        mask = file["mask"][()].astype(np.uint8) if "mask" in file else np.zeros(shape, np.uint8)
+        flags = _map(file, "mask", path)
+        mask = np.zeros(shape, np.uint8) if flags is None else (flags != 0).astype(np.uint8)
         calibration = Calibration(
             **maps,
             mask=mask,
@@ -127,10 +146,31 @@ def load_calibration(path: Path) -> Calibration:
     return calibration
 
 
+def _map(file: h5py.File, name: str, path: Path) -> NDArray[np.float32] | None:
+    """One of the arrays, None where the file does not have it."""
+    if name not in file:
+        return None
+    values: NDArray[np.float32] = _required(file, name, path)[()].astype(np.float32)
+    return values
+
+
 def _required(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     if name not in file:
         raise FileError(f"{path} is not a calibration file: it has no dataset {name!r}.")
-    return file[name]
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biuf":
+        raise FileError(f"{path} is not a calibration file: {name!r} is not an array of numbers.")
+    return dataset
+
+
+def usable_pixels(
+    gradient_kev_per_adu: NDArray[np.float32], *others: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Where the gradient is positive and every map finite, ``(rows, columns)``."""
+    usable = gradient_kev_per_adu > 0
+    for values in (gradient_kev_per_adu, *others):
+        usable &= np.isfinite(values)
+    return usable
 
 
 def calibration_from_dark(
@@ -162,8 +202,7 @@ def calibration_from_dark(
             raise FileError(f"The {name} map is {array.shape}, the dark frames are {shape}.")
     pedestal = frames.mean(axis=0, dtype=np.float64)
     noise = frames.std(axis=0, ddof=1, dtype=np.float64)
-    usable = np.isfinite(gradient_kev_per_adu) & (gradient_kev_per_adu > 0)
-    usable &= np.isfinite(intercept_kev)
+    usable = usable_pixels(gradient_kev_per_adu, intercept_kev)
     gradient = np.where(usable, gradient_kev_per_adu, 0.0)
     noise_kev = noise * gradient
     bad = ~usable | (noise_kev < MIN_NOISE_KEV) | (noise_kev > MAX_NOISE_KEV)

@@ -9,12 +9,18 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from hexlive.stream.calibration import Calibration, calibration_from_dark
+from hexlive.stream.calibration import (
+    Calibration,
+    calibration_from_dark,
+    usable_pixels,
+)
 from hexlive.stream.console import say
-from hexlive.stream.files import FileError, opened
+from hexlive.stream.files import FileError, opened, refuse_same
 
 calibrate = typer.Typer(help="Make a calibration file.", no_args_is_help=True)
 
+# Far beyond any HEXITEC camera; a typing error beyond it would only fill the memory.
+MAX_SIDE_PX: Final = 4096
 DARK_DATASETS: Final = ("dark_frames", "entry/instrument/detector/data", "raw_frames")
 
 GradientOption = Annotated[
@@ -38,11 +44,14 @@ def dark(
 
     Example: hexlive calibrate dark dark.h5 --gradient g.npy --intercept i.npy --out cal.h5
     """
+    maps = {"the gradient": Path(gradient), "the intercept": Path(intercept)}
+    refuse_same({"The calibration": out}, {"the dark": file, **maps})
     frames = _dark_frames(file, dataset)
     shape = (frames.shape[1], frames.shape[2])
     calibration = calibration_from_dark(
         frames, _map(gradient, shape), _map(intercept, shape), sources=(file.name,)
     )
+    calibration.require_usable()
     calibration.save(out)
     noise_kev = np.median(calibration.noise_adu * calibration.gradient_kev_per_adu)
     say(
@@ -54,8 +63,10 @@ def dark(
 @calibrate.command("import")
 def import_(
     gradient: GradientOption,
-    rows: Annotated[int, typer.Option(min=1, help="Rows of the camera.")] = 80,
-    columns: Annotated[int, typer.Option(min=1, help="Columns of the camera.")] = 80,
+    rows: Annotated[int, typer.Option(min=1, max=MAX_SIDE_PX, help="Rows of the camera.")] = 80,
+    columns: Annotated[
+        int, typer.Option(min=1, max=MAX_SIDE_PX, help="Columns of the camera.")
+    ] = 80,
     intercept: InterceptOption = "0",
     pedestal: Annotated[str, typer.Option(help="ADU: .npy, odin text (.gz), or one number.")] = "0",
     threshold: Annotated[
@@ -67,17 +78,21 @@ def import_(
 
     Example: hexlive calibrate import --gradient gradients.txt --intercept intercepts.txt
     """
+    maps = {"the gradient": Path(gradient), "the intercept": Path(intercept)}
+    refuse_same({"The calibration": out}, maps)
     shape = (rows, columns)
-    gradient_map = _map(gradient, shape)
+    gradient_map, intercept_map = _map(gradient, shape), _map(intercept, shape)
+    pedestal_map = _map(pedestal, shape)
     calibration = Calibration(
-        pedestal_adu=_map(pedestal, shape),
+        pedestal_adu=pedestal_map,
         noise_adu=np.zeros(shape, np.float32),
         gradient_kev_per_adu=gradient_map,
-        intercept_kev=_map(intercept, shape),
+        intercept_kev=intercept_map,
         threshold_kev=None if threshold is None else _map(threshold, shape),
-        mask=(~(gradient_map > 0)).astype(np.uint8),
+        mask=(~usable_pixels(gradient_map, intercept_map, pedestal_map)).astype(np.uint8),
         sources=tuple(Path(name).name for name in (gradient, intercept)),
     )
+    calibration.require_usable()
     calibration.save(out)
     say(f"{out}: {rows} x {columns} pixels, {int(calibration.mask.sum())} masked")
 
@@ -127,7 +142,7 @@ def _numbers(path: Path) -> NDArray[np.float64]:
         else:
             opener = gzip.open if path.suffix == ".gz" else open
             with opener(path, "rt") as text:
-                values = np.array(text.read().split(), np.float64)
-    except (ValueError, OSError) as error:
+                values = np.array(text.read().split())
+        return np.asarray(values, np.float64)
+    except (ValueError, TypeError, OSError, EOFError) as error:
         raise FileError(f"{path} does not hold numbers: {error}.") from error
-    return np.asarray(values, np.float64)

@@ -1,9 +1,10 @@
 """``hexlive simulate`` and ``hexlive demo``."""
 
+import math
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,11 +12,20 @@ from hexlive.stream.cli_options import ConfigFile, rate_hz
 from hexlive.stream.config import Config, ConfigError, load_config
 from hexlive.stream.console import say
 from hexlive.stream.demo import run_demo
+from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.sending import paced
 from hexlive.stream.session import live_sender, stop_on_signals
 from hexlive.stream.simulate import Simulator, SimulatorSettings
 from hexlive.stream.truth import truth
+
+MAX_SEED: Final = 2**63 - 1  # the generators of the sensor take 64-bit integers
+
+
+def _positive_s(seconds: float) -> float:
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise typer.BadParameter(f"it must be a time above 0 s, not {seconds}.")
+    return seconds
 
 
 def simulate(
@@ -24,13 +34,17 @@ def simulate(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Recording to write instead.")] = None,
     rate: Annotated[str, typer.Option(help="Frames per second of the stream, or max.")] = "9000",
-    seconds: Annotated[float, typer.Option(help="Length of each exposure at 9 kHz, s.")] = 3.0,
+    seconds: Annotated[
+        float, typer.Option(help="Length of each exposure at 9 kHz, s.", callback=_positive_s)
+    ] = 3.0,
     states: Annotated[str, typer.Option(help="Electrochemical states, 1 to 7.")] = "1,2,4",
     regions: Annotated[str, typer.Option(help="1 cathode, 2 interphase, 3 anode.")] = "1,2,3",
     ct_after: Annotated[str, typer.Option(help="States that end with a CT scan.")] = "",
     occupancy: Annotated[float, typer.Option(help="Fraction of pixels hit per frame.")] = 0.01,
     loss: Annotated[float, typer.Option(help="Fraction of frames that never arrive.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same frames.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="The same seed gives the same frames.", max=MAX_SEED)
+    ] = 1,
     calibration: Annotated[Path | None, typer.Option(help="For the true calibration.")] = None,
     truth_file: Annotated[
         Path | None, typer.Option("--truth", help="For what should be measured, JSON.")
@@ -57,15 +71,26 @@ def simulate(
         components=config.components,
     )
     speed_hz = rate_hz(rate)
+    products = {"The recording": out, "the calibration": calibration, "the truth": truth_file}
+    refuse_same(products, {"the configuration": config_file})
     simulator = Simulator(settings)
+    if out is not None:
+        _write(simulator, config, out, calibration, truth_file)
+    elif address is not None:
+        _write_beside(simulator, config, calibration, truth_file)
+        _send(simulator, config, address, speed_hz)
+
+
+def _write_beside(
+    simulator: Simulator, config: Config, calibration: Path | None, truth_file: Path | None
+) -> None:
+    """Write what belongs to the frames: both files, or none where a name cannot be used."""
+    for path in filter(None, (calibration, truth_file)):
+        part_of(path)
     if calibration is not None:
         simulator.camera.calibration().save(calibration)
     if truth_file is not None:
-        truth(simulator, config.events, config.spectrum).save(truth_file)
-    if address is not None:
-        _send(simulator, config, address, speed_hz)
-    elif out is not None:
-        _write(simulator, out)
+        truth(simulator, config.events).save(truth_file)
 
 
 def _send(simulator: Simulator, config: Config, address: str, speed_hz: float | None) -> None:
@@ -76,11 +101,20 @@ def _send(simulator: Simulator, config: Config, address: str, speed_hz: float | 
         sender.send_all(paced(simulator.messages(started_s=time.time()), speed_hz, stop.asked))
 
 
-def _write(simulator: Simulator, out: Path) -> None:
+def _write(
+    simulator: Simulator,
+    config: Config,
+    out: Path,
+    calibration: Path | None,
+    truth_file: Path | None,
+) -> None:
+    """The recording is opened first: one that exists is refused before anything is written."""
     with stop_on_signals() as stop, closing(RecordingWriter(out)) as writer:
+        _write_beside(simulator, config, calibration, truth_file)
         for message in simulator.messages(started_s=time.time()):
             if stop.asked():
-                break
+                say(f"{out}: stopped after {writer.n_frames} frames")
+                raise typer.Exit(1)
             writer.append(message)
     say(f"{out}: {writer.n_frames} frames")
 
@@ -94,7 +128,9 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 
 def demo(
     headless: Annotated[bool, typer.Option(help="No window; the picture is still drawn.")] = False,
-    seconds: Annotated[float, typer.Option(help="Total length of the exposures, s.")] = 27.0,
+    seconds: Annotated[
+        float, typer.Option(help="Total length of the exposures, s.", callback=_positive_s)
+    ] = 27.0,
     out: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo-out"),
 ) -> None:
     """The main job without a detector: simulated stream, live maps, CT at scan end, summary.

@@ -8,7 +8,7 @@ frame; only its electronic noise comes from a pool of frames.
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Final
 
 from hexlive.stream.config import Config, StreamSettings
 from hexlive.stream.console import ProgressSink, say
-from hexlive.stream.demo_summary import shortcomings, summarise
+from hexlive.stream.demo_summary import NOTHING, compare, shortcomings, summarise
 from hexlive.stream.files import FileError
 from hexlive.stream.model import End, Frames, Message, ScanStart, Segment
 from hexlive.stream.session import Outputs, Stop, live_source, run_session, stop_on_signals
@@ -98,15 +98,25 @@ def run_demo(out: Path, seconds: float, *, headless: bool) -> int:
             source, config, calibration, outputs, stop=_DemoStop(stop, sender),
             progress=progress, watchers=[watch], on_publish=attach,
         )  # fmt: skip
-        exit_code, *_ = [_wait(child, stop) for child in (sender, *pictures)]
+        measured = outcome.report.totals.expected > 0
+        awaited = pictures if measured else []
+        exit_code, *_ = [_wait(child, stop) for child in (sender, *awaited)]
         if stop.asked():
-            say(f"Interrupted; what was measured so far is in {outputs.result}.")
+            so_far = f"what was measured so far is in {outputs.result}"
+            say(f"Interrupted; {so_far if measured else 'nothing was measured'}.")
             return 1
-    print("\n".join(summarise(out, simulator, config, outcome, watch.rates_hz)))
-    found = list(shortcomings(out, simulator, outcome, exit_code))
-    for sentence in found:
+    found = compare(out, simulator, config) if measured else NOTHING
+    print("\n".join(summarise(out, config, outcome, found, watch.rates_hz)))
+    return _complain(shortcomings(out, simulator, outcome, found, exit_code))
+
+
+def _complain(sentences: Iterable[str]) -> int:
+    """Exit code: 1 where there was something to say."""
+    exit_code = 0
+    for sentence in sentences:
         say(sentence)
-    return 1 if found else 0
+        exit_code = 1
+    return exit_code
 
 
 def _outputs(out: Path) -> Outputs:

@@ -1,4 +1,8 @@
-"""What a detector makes of known spectra, from photons followed one by one through the sensor."""
+"""What a detector makes of known spectra, from photons followed one by one through the sensor.
+
+L and H are integrated here over the fine expected spectrum, without the estimator of
+``hexlive.reconstruct.emf``: an expectation that shared its weights would hide a fault in them.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,9 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from hexlive.kernels.backend import EventSettings, SpectrumSettings
-from hexlive.reconstruct.compton import ComptonSettings, FloatArray
-from hexlive.reconstruct.emf import emf, emf_weights
+from hexlive.kernels.backend import EventSettings
+from hexlive.reconstruct.compton import (
+    ComptonSettings,
+    FloatArray,
+    cross_section_factor,
+    czt_efficiency,
+    pz_au,
+)
 from hexlive.stream.camera import INTERCEPT_KEV, NOISE_KEV
 from hexlive.stream.photons import angle_nodes_rad, blend, quantile_table_kev
 from hexlive.stream.sensor_tables import EventRules, sensor_tables
@@ -94,7 +103,6 @@ def window_yield(
     theta_rad: FloatArray,
     compton: ComptonSettings,
     events: EventSettings,
-    spectrum: SpectrumSettings,
     seed: int,
 ) -> WindowYield:
     """Follow photons through the sensor, for all classes, the range of angles and of rates.
@@ -110,16 +118,51 @@ def window_yield(
     quantiles_kev = quantile_table_kev(nodes_rad, compton)
     others_kev = _mixture_kev(quantiles_kev[:, nodes_rad.size // 2], per_frame, seed)
     rates = np.linspace(0.0, per_frame.sum(axis=0).max(), N_RATES)
-    folding = _Folding(quantiles_kev, spectrum.edges_kev)
-    weights = emf_weights(spectrum.edges_kev, nodes_rad, compton)
+    folding = _Folding(quantiles_kev)
+    weights = window_weights(folding.edges_kev, nodes_rad, compton)
 
     def yields(group: int, rate: float) -> FloatArray:
         responses = _responses(rate, others_kev, events, (seed, RESPONSE_STREAM, group))
-        result = emf(folding.spectra(responses), weights)
-        return np.stack([result.low, result.high], axis=-1)
+        low_high: FloatArray = np.einsum("kae,aei->kai", folding.spectra(responses), weights)
+        return low_high
 
     low_high = [[yields(group, float(rate)) for rate in rates] for group in range(N_GROUPS)]
     return WindowYield(low_high=np.array(low_high), rates=rates, nodes_rad=nodes_rad)
+
+
+def window_weights(
+    edges_kev: FloatArray, theta_rad: FloatArray, compton: ComptonSettings
+) -> FloatArray:
+    """What an event in each fine energy bin adds to L and to H, ``(angles, bins, 2)``.
+
+    J of one event, 1/(dE K efficiency), times the stretch of pz (Eq. 2 of Huang et al. 2024) that
+    its bin covers inside the window.
+
+    Parameters
+    ----------
+    edges_kev
+        ``(bins + 1,) float64, keV``, so fine that a bin is linear in pz.
+    theta_rad
+        ``(angles,) float64, rad``.
+    """
+    angle, centres_kev = theta_rad[:, None], (edges_kev[1:] + edges_kev[:-1]) / 2
+    momentum_au = pz_au(edges_kev, angle, compton.incident_kev)
+    inside, reach = (_covered(momentum_au, limit) for limit in (compton.inner_au, compton.outer_au))
+    cross_section = cross_section_factor(
+        centres_kev, angle, compton.incident_kev, compton.polarisation
+    )
+    seen = np.diff(edges_kev) * cross_section * czt_efficiency(centres_kev, compton.sensor_mm)
+    weights = np.stack([inside, reach - inside], axis=-1) / seen[..., None]
+    if compton.background == "flat":
+        from_kev, to_kev = compton.background_window_kev
+        outside = (centres_kev > from_kev) & (centres_kev < to_kev)
+        weights[:, outside] -= weights.sum(axis=1, keepdims=True) / outside.sum()
+    return weights
+
+
+def _covered(momentum_au: FloatArray, limit_au: float) -> FloatArray:
+    """Length in pz of the part of each bin inside +-limit."""
+    return np.diff(np.clip(momentum_au, -limit_au, limit_au))
 
 
 def _mixture_kev(
@@ -180,14 +223,20 @@ class _Folding:
 
     The spectra are split into parts that belong to one node of the response each, and every part
     is convolved with the response of its node.
+
+    Attributes
+    ----------
+    edges_kev
+        ``(bins + 1,)``: positive measured energies, in bins of ``STEP_KEV``.
     """
 
-    def __init__(self, quantiles_kev: NDArray[np.float32], edges_kev: FloatArray) -> None:
+    def __init__(self, quantiles_kev: NDArray[np.float32]) -> None:
         n_true, n_offset = _n_bins(TRUE_KEV), _n_bins(OFFSET_KEV)
         self._length = fft.next_fast_len(n_true + n_offset, real=True)
         start_kev = TRUE_KEV[0] + OFFSET_KEV[0] + STEP_KEV / 2
-        self._fine_kev = start_kev + STEP_KEV * np.arange(self._length + 1)
-        self._edges_kev = edges_kev
+        fine_kev = start_kev + STEP_KEV * np.arange(self._length + 1)
+        self._first = int(np.searchsorted(fine_kev, 0.0, side="right"))
+        self.edges_kev = fine_kev[self._first :]
         true_edges_kev = np.linspace(*TRUE_KEV, n_true + 1)
         centres_kev = (true_edges_kev[1:] + true_edges_kev[:-1]) / 2
         nearness = [np.interp(centres_kev, NODES_KEV, unit) for unit in np.eye(len(NODES_KEV))]
@@ -199,13 +248,9 @@ class _Folding:
         self._parts = fft.rfft(parts, self._length)
 
     def spectra(self, responses: FloatArray) -> FloatArray:
-        """Measured events per photon, ``(classes, angles, bins)``."""
+        """Measured events per photon in the bins of ``edges_kev``, ``(classes, angles, bins)``."""
         transformed = fft.rfft(responses, self._length)
-        folded = fft.irfft(np.einsum("kanf,nf->kaf", self._parts, transformed), self._length)
-        cumulative = np.cumsum(folded, axis=-1)
-        cumulative = np.concatenate([np.zeros_like(cumulative[..., :1]), cumulative], axis=-1)
-        return np.diff(
-            np.apply_along_axis(
-                lambda sums: np.interp(self._edges_kev, self._fine_kev, sums), -1, cumulative
-            )
+        folded: FloatArray = fft.irfft(
+            np.einsum("kanf,nf->kaf", self._parts, transformed), self._length
         )
+        return folded[..., self._first :]

@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hexlive.kernels.backend import EventSettings, SpectrumSettings
+from hexlive.kernels.backend import EventSettings
 from hexlive.reconstruct.compton import FloatArray
 from hexlive.stream.expectation import WindowYield, window_yield
+from hexlive.stream.files import whole_or_absent
 from hexlive.stream.phantom import make_phantom
 from hexlive.stream.scene import CLASSES, MATERIALS, STATES, free_windows
 from hexlive.stream.simulate import Simulator
@@ -84,8 +85,15 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     ct: list[CtTruth]
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        """Write as JSON, whole or not at all.
+
+        Raises
+        ------
+        FileError
+            The folder does not exist or cannot be written to.
+        """
+        with whole_or_absent(path) as part:
+            part.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
 
 
 def load_truth(path: Path) -> Truth:
@@ -93,27 +101,21 @@ def load_truth(path: Path) -> Truth:
     return msgspec.json.decode(path.read_bytes(), type=Truth)
 
 
-def truth(
-    simulator: Simulator,
-    events: EventSettings | None = None,
-    spectrum: SpectrumSettings | None = None,
-) -> Truth:
+def truth(simulator: Simulator, events: EventSettings | None = None) -> Truth:
     """Everything known about an experiment; takes some seconds.
 
     Parameters
     ----------
-    events, spectrum
-        How frames will be counted; None: the defaults.
+    events
+        How hits will become events; None: the defaults.
     """
-    events, spectrum = events or EventSettings(), spectrum or SpectrumSettings()
+    events = events or EventSettings()
     settings = simulator.settings
     brightest = max(
         (simulator.photon_map(state, region) for state, region in settings.exposures),
         key=lambda per_frame: float(per_frame.sum()),
     )
-    yields = window_yield(
-        brightest, simulator.theta_rad, settings.compton, events, spectrum, settings.seed
-    )
+    yields = window_yield(brightest, simulator.theta_rad, settings.compton, events, settings.seed)
     return Truth(
         seed=settings.seed,
         occupancy=settings.occupancy,

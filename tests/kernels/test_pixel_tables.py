@@ -145,3 +145,10 @@ def test_maps_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         pixel_tables(make_pixels(SHAPE, **maps), EventSettings())
+
+
+@pytest.mark.parametrize("name", ["threshold_kev", "low_threshold_kev"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_threshold_that_is_not_finite_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"events.{name} must be a finite energy"):
+        EventSettings(**{name: value})

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from PySide6.QtCore import QPoint
+from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from hexlive.monitor.client import Client, Freshness
+from hexlive.monitor.theme import DARK, MARGIN_PX
 from hexlive.monitor.window import MonitorWindow, Screen, picture
 from hexlive.stream.model import Snapshot
 
@@ -170,3 +173,11 @@ def test_a_closed_window_polls_no_more(
     mailbox.snapshot = snapshot
     qtbot.wait(250)
     assert mailbox.snapshot is snapshot
+
+
+def test_the_gaps_between_panels_are_dark_in_the_window_too(window: MonitorWindow) -> None:
+    window.show()
+    panels = [panel.widget for panel in window.view.panels]
+    first = min(panels, key=lambda widget: (widget.y(), widget.x()))
+    gap = window.view.mapTo(window, first.geometry().topRight() + QPoint(MARGIN_PX // 2, 20))
+    assert window.grab().toImage().pixelColor(gap) == QColor(DARK.background)

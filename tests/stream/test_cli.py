@@ -168,6 +168,7 @@ def test_doctor_reports_each_thing_on_a_line(hexlive) -> None:
         (["calibrate", "dark", "{stack}", "--gradient", "{tmp}/no"], 1, "neither"),
         (["calibrate", "dark", "{stack}", "--gradient", "1", "--dataset", "z"], 1, "no dataset"),
         (["calibrate", "import", "--gradient", "{tmp}/text"], 1, "numbers"),
+        (["calibrate", "dark", "{stack}", "--gradient", "1", "--out", "{stack}"], 1, "same file"),
         (["nonsense"], 2, "nonsense"),
     ],
 )

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,12 +19,13 @@ from hexlive.stream import demo_summary
 from hexlive.stream.calibration import load_calibration
 from hexlive.stream.config import Config
 from hexlive.stream.demo import run_demo
+from hexlive.stream.demo_summary import NOTHING, Comparison, CtCheck, EmfCheck, disagreements
 from hexlive.stream.doctor import Finding
 from hexlive.stream.exposure import Totals
 from hexlive.stream.recordings import open_file
 from hexlive.stream.session import Outputs, live_source, run_session
 from hexlive.stream.simulate import Simulator, SimulatorSettings
-from hexlive.stream.truth import load_truth
+from hexlive.stream.truth import CtTruth, EmfTruth, load_truth
 
 INTEGERS = ("counts", "under", "over", "hits", "cluster_sizes", "missing_frames")
 
@@ -125,7 +128,9 @@ def test_ctrl_c_ends_the_demo_in_one_sentence(tmp_path: Path) -> None:
         demo.send_signal(signal.SIGINT)
         said = demo.stderr.read()
     assert demo.returncode == 1
-    assert said.splitlines() == [f"Interrupted; what was measured so far is in {out}/result.nxs."]
+    result = out / "result.nxs"
+    left = f"what was measured so far is in {result}" if result.exists() else "nothing was measured"
+    assert said.splitlines() == [f"Interrupted; {left}."]
 
 
 @pytest.mark.parametrize("words", [["simulate", "--to", "nonsense"], ["doctor", "--magic"]])
@@ -150,10 +155,89 @@ def test_a_picture_is_missed_only_where_one_could_be_drawn(
     simulator = Simulator(SimulatorSettings(states=(1,), frames_per_segment=10))
     report = SimpleNamespace(totals=Totals(30, 30), find=lambda kind: None)
     outcome = SimpleNamespace(faults=[], report=report)
-    found = list(demo_summary.shortcomings(tmp_path, simulator, outcome, 0))
+    found = list(demo_summary.shortcomings(tmp_path, simulator, outcome, NOTHING, 0))
     assert len(found) == n_found
     files = "\n".join(demo_summary._file_lines(tmp_path))
     assert ("pip install something" in files) == (verdict == "absent")
+
+
+def anode(emf: float) -> EmfCheck:
+    known = EmfTruth(
+        state=4, soc=1.0, name="anode", free=2.4, isolated=1.3, isolated_sigma=0.0, seen=1.2,
+        seen_sigma=0.0,
+    )  # fmt: skip
+    return EmfCheck(emf=emf, sigma=0.01, known=known)
+
+
+def scan(centre_px: float = 125.8, ra_um: float = 7.0, slice_error: float = 0.05) -> CtCheck:
+    known = CtTruth(
+        scan=1, state=4, pixel_um=38.9, centre_px=125.8, ra_um=7.0, rq_um=8.7,
+        anode_volume_um3=1.0, void_volume_um3=0.0, n_voids=9,
+    )  # fmt: skip
+    return CtCheck(
+        name="scan_0001", centre_px=centre_px, ra_um=ra_um, rq_um=8.7, slice_error=slice_error,
+        engine="numba", seconds=1.0, known=known,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("emf", [1.2, 1.245, np.nan])
+def test_what_agrees_with_the_truth_is_no_shortcoming(emf: float) -> None:
+    found = Comparison(emf=[anode(emf)], ct=[scan(126.2, 8.2, 0.14), "CT scan_0002: never began"])
+    assert not list(disagreements(found))
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (Comparison(emf=[anode(1.26)], ct=[]), "EMF of the anode in state 4 is 1.2600, 6.0 sigma"),
+        (Comparison(emf=[anode(1.14)], ct=[]), "6.0 sigma from the truth 1.2000"),
+        (Comparison(emf=[], ct=[scan(centre_px=125.2)]), "the centre is at 125.20 px"),
+        (Comparison(emf=[], ct=[scan(ra_um=5.5)]), "Ra is 5.50 um"),
+        (Comparison(emf=[], ct=[scan(ra_um=np.nan)]), "Ra is nan um"),
+        (Comparison(emf=[], ct=[scan(slice_error=0.16)]), "by 16.0% of the contrast"),
+    ],
+)
+def test_what_is_far_from_the_truth_fails_the_demo(found: Comparison, says: str) -> None:
+    (sentence,) = disagreements(found)
+    assert says in sentence
+
+
+def test_the_sustained_rate_is_that_of_the_median_exposure() -> None:
+    report = SimpleNamespace(totals=Totals(30, 30), rejected=Counter())
+    outcome = SimpleNamespace(report=report)
+    line = demo_summary._stream_line(outcome, [30_000.0, 8_000.0, 8_500.0], 9_000.0)
+    assert "8,500 frames/s sustained (slowest exposure 8,000)" in line
+    assert "does not keep up with 9,000 Hz" in line
+
+
+def test_an_existing_recording_is_refused_before_anything_is_written(
+    hexlive, tmp_path: Path
+) -> None:
+    (tmp_path / "x.h5").write_text("precious")
+    code, said = hexlive(
+        "simulate", "--out", tmp_path / "x.h5", "--truth", tmp_path / "truth.json",
+        "--calibration", tmp_path / "cal.h5", "--seconds", "0.01",
+    )  # fmt: skip
+    assert code == 1
+    assert "exists already" in said
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_an_interrupted_simulation_says_how_far_it_came(tmp_path: Path) -> None:
+    out = tmp_path / "x.h5"
+    command = [sys.executable, "-m", "hexlive.stream.cli", "simulate", "--out", out]
+    with subprocess.Popen(
+        [*command, "--states", "1", "--seconds", "600"], stderr=subprocess.PIPE, text=True
+    ) as simulate:
+        while simulate.poll() is None and not (out.exists() and out.stat().st_size > 1_000_000):
+            time.sleep(0.05)
+        simulate.send_signal(signal.SIGTERM)
+        assert simulate.stderr is not None
+        said = simulate.stderr.read()
+    assert simulate.returncode == 1
+    with h5py.File(out) as file:
+        n_frames = len(file["entry/instrument/detector/data"])
+    assert said.splitlines() == [f"{out}: stopped after {n_frames} frames"]
 
 
 def test_injected_losses_are_counted_exactly(hexlive, tmp_path: Path) -> None:
@@ -204,6 +288,12 @@ def test_the_simulator_streams_what_it_writes(hexlive, tmp_path: Path) -> None:
         (["simulate", "--out", "x.h5", "--states", "one"], 1, "numbers with commas"),
         (["simulate", "--out", "x.h5", "--occupancy", "2"], 1, "occupancy"),
         (["simulate", "--out", "/no/x.h5", "--seconds", "0.01"], 1, "no folder"),
+        (["simulate", "--out", "x.h5", "--truth", "no/t.json", "--calibration", "c.h5"], 1, "no/t"),
+        (["simulate", "--out", "x.h5", "--seconds", "0"], 2, "above 0 s"),
+        (["simulate", "--out", "x.h5", "--seconds", "inf"], 2, "above 0 s"),
+        (["simulate", "--out", "x.h5", "--seed", "18446744073709551616"], 2, "--seed"),
+        (["demo", "--out", "x", "--seconds", "-1"], 2, "above 0 s"),
+        (["demo", "--out", "x", "--seconds", "nan"], 2, "above 0 s"),
         (
             ["monitor", "tcp://127.0.0.1:1", "--snapshot", "m.png", "--timeout", "0.3"],
             1,

@@ -175,7 +175,7 @@ def counted():
                 region = message.end_frame // 6000
                 regions[region] = pool(emf(counts.spectra, weights), calibration.mask == 0)
                 backend.clear()
-    return simulator, truth(simulator, events, spectrum), regions
+    return simulator, truth(simulator, events), regions
 
 
 def test_measured_emf_agrees_with_the_truth(counted):

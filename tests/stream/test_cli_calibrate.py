@@ -1,0 +1,92 @@
+"""Calibrations that could not be used are refused before a file is written."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hexlive.stream.calibration import load_calibration
+from hexlive.stream.files import FileError
+
+IMPORT = ("calibrate", "import", "--rows", 2, "--columns", 3)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out" / "cal.h5"
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path, out: Path) -> None:
+    out.parent.mkdir()
+    (tmp_path / "empty.npy").touch()
+    np.save(tmp_path / "words.npy", np.array(["a"] * 6))
+    np.save(tmp_path / "pairs.npy", np.zeros(6, [("a", float), ("b", float)]))
+    threshold_kev = np.full(6, 3.0)
+    threshold_kev[4] = np.inf
+    np.save(tmp_path / "threshold.npy", threshold_kev)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--gradient", "0"], 1, "Every pixel would be masked"),
+        (["--gradient", "nan"], 1, "Every pixel would be masked"),
+        (["--gradient", "inf"], 1, "Every pixel would be masked"),
+        (["--gradient", "0.03", "--intercept", "nan"], 1, "Every pixel would be masked"),
+        (["--gradient", "0.03", "--threshold", "nan"], 1, "threshold of 6 pixels is not finite"),
+        (["--gradient", "0.03", "--threshold", "{tmp}/threshold.npy"], 1, "threshold of 1 pixel"),
+        (["--gradient", "{tmp}/empty.npy"], 1, "empty.npy does not hold numbers"),
+        (["--gradient", "{tmp}/words.npy"], 1, "words.npy does not hold numbers"),
+        (["--gradient", "{tmp}/pairs.npy"], 1, "pairs.npy does not hold numbers"),
+        (["--gradient", "0.03", "--rows", "4097"], 2, "equal to 4096"),
+        (["--gradient", "0.03", "--columns", "1000000000"], 2, "equal to 4096"),
+    ],
+)
+def test_maps_without_a_use_are_refused(
+    hexlive, tmp_path: Path, out: Path, words: list[str], code: int, says: str
+) -> None:
+    words = [word.format(tmp=tmp_path) for word in words]
+    exit_code, said = hexlive(*IMPORT, *words, "--out", out)
+    assert exit_code == code, said
+    assert says in said
+    assert "Traceback" not in said
+    assert not list(out.parent.iterdir())
+
+
+def test_a_dark_without_noise_is_refused(hexlive, tmp_path: Path, out: Path) -> None:
+    with h5py.File(tmp_path / "dark.h5", "w") as file:
+        file["dark_frames"] = np.full((4, 2, 3), 1000, np.uint16)
+    code, said = hexlive(
+        "calibrate", "dark", tmp_path / "dark.h5", "--gradient", 0.03, "--out", out
+    )
+    assert code == 1
+    assert "Every pixel would be masked" in said
+    assert not list(out.parent.iterdir())
+
+
+def test_pixels_without_a_finite_map_are_masked(hexlive, tmp_path: Path, out: Path) -> None:
+    gradient = np.full(6, 0.03)
+    gradient[:3] = np.nan, np.inf, -1.0
+    np.save(tmp_path / "gradient.npy", gradient)
+    code, said = hexlive(*IMPORT, "--gradient", tmp_path / "gradient.npy", "--out", out)
+    assert code == 0, said
+    np.testing.assert_array_equal(load_calibration(out).mask, [[1, 1, 1], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("name", ["gradient_kev_per_adu", "pedestal_adu", "mask"])
+@pytest.mark.parametrize("kind", ["group", "string"])
+def test_what_is_not_an_array_of_numbers_is_no_calibration(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    with h5py.File(tmp_path / "cal.h5", "w") as file:
+        file["gradient_kev_per_adu"] = np.full((2, 3), 0.03)
+        if name in file:
+            del file[name]
+        if kind == "group":
+            file.create_group(name)
+        else:
+            file[name] = "0.03"
+    with pytest.raises(FileError, match=f"'{name}' is not an array of numbers"):
+        load_calibration(tmp_path / "cal.h5")
