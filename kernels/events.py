@@ -4,13 +4,12 @@ Only the scan touches every pixel; all that follows is per hit. All compiled fun
 file, because numba's cache does not notice a change in a function imported from another.
 """
 
-from collections.abc import Callable
-from typing import Final, TypeVar, cast
+from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hexlive.kernels.compiled import compiled
 from hexlive.kernels.state import Rules, Tally, Workspace
 from hexlive.kernels.tables import PixelTables
 
@@ -28,15 +27,10 @@ SPLITMIX_INCREMENT: Final = np.uint64(0x9E3779B97F4A7C15)
 SPLITMIX_FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 SPLITMIX_SECOND: Final = np.uint64(0x94D049BB133111EB)
 
-Function = TypeVar("Function", bound=Callable[..., object])
+# Strict float32 throughout: no fastmath, hence no fused or reordered operation.
 
 
-def compiled(function: Function) -> Function:
-    """Compile with strict float32: no fastmath, hence no fused or reordered operation."""
-    return cast(Function, numba.njit(nogil=True, cache=True)(function))
-
-
-@compiled
+@compiled()
 def count_frames(
     frames: NDArray[np.uint16],
     first_frame: int,
@@ -63,7 +57,7 @@ def count_frames(
         book_windows(n_events, tables.window_edges_kev, work, tally)
 
 
-@compiled
+@compiled()
 def find_hits(
     adu: NDArray[np.uint16], limit_adu: NDArray[np.uint16], pixel: NDArray[np.int32]
 ) -> int:
@@ -75,7 +69,7 @@ def find_hits(
     return n_hits
 
 
-@compiled
+@compiled()
 def reject_repeated(frame_number: int, n_hits: int, work: Workspace) -> int:
     """Remove hits whose pixel was also hit one frame earlier; return how many are kept."""
     n_kept = 0
@@ -87,7 +81,7 @@ def reject_repeated(frame_number: int, n_hits: int, work: Workspace) -> int:
     return n_kept
 
 
-@compiled
+@compiled()
 def calibrate(
     adu: NDArray[np.uint16],
     frame_number: int,
@@ -108,7 +102,7 @@ def calibrate(
             work.booked_kev[i] = energy_kev(value, pedestal, gradient, intercept)
 
 
-@compiled
+@compiled()
 def energy_kev(
     adu: np.float32, pedestal: np.float32, gradient: np.float32, intercept: np.float32
 ) -> np.float32:
@@ -116,14 +110,14 @@ def energy_kev(
     return (adu - pedestal) * gradient + intercept
 
 
-@compiled
+@compiled()
 def dither_adu(seed: np.uint64, frame_number: int, pixel: int) -> np.float32:
     """Offset in [-0.5, 0.5) ADU, a pure function of its arguments, exact in float32."""
     bits = mix(mix(mix(seed) + np.uint64(frame_number)) + np.uint64(pixel))
     return np.float32(bits >> np.uint64(40)) * np.float32(2**-24) - np.float32(0.5)
 
 
-@compiled
+@compiled()
 def mix(z: np.uint64) -> np.uint64:
     """Scramble 64 bits: the output of SplitMix64 in state ``z``, modulo 2^64."""
     z = z + SPLITMIX_INCREMENT
@@ -132,7 +126,7 @@ def mix(z: np.uint64) -> np.uint64:
     return z ^ (z >> np.uint64(31))
 
 
-@compiled
+@compiled()
 def link_clusters(n_hits: int, tables: PixelTables, work: Workspace) -> None:
     """Set the root of each hit: union-find over neighbours, the earlier hit wins."""
     for i in range(n_hits):
@@ -149,7 +143,7 @@ def link_clusters(n_hits: int, tables: PixelTables, work: Workspace) -> None:
         work.hit_at[tables.cell[work.pixel[i]]] = -1
 
 
-@compiled
+@compiled()
 def unite(root: NDArray[np.int32], i: int, j: int) -> None:
     """Join the clusters of two hits under the earlier root."""
     while root[i] != i:
@@ -159,7 +153,7 @@ def unite(root: NDArray[np.int32], i: int, j: int) -> None:
     root[max(i, j)] = min(i, j)
 
 
-@compiled
+@compiled()
 def measure_clusters(n_hits: int, tables: PixelTables, work: Workspace) -> None:
     """Size, sum and largest pixel of each cluster, hits taken in row-major order."""
     for i in range(n_hits):
@@ -182,7 +176,7 @@ def measure_clusters(n_hits: int, tables: PixelTables, work: Workspace) -> None:
             work.vetoed[k] |= vetoed
 
 
-@compiled
+@compiled()
 def judge_clusters(n_hits: int, rules: Rules, work: Workspace, tally: Tally) -> int:
     """Turn clusters into events, or drop them; return how many events there are."""
     n_events = 0
@@ -211,7 +205,7 @@ def judge_clusters(n_hits: int, rules: Rules, work: Workspace, tally: Tally) -> 
     return n_events
 
 
-@compiled
+@compiled()
 def book_spectra(n_events: int, rules: Rules, work: Workspace, tally: Tally) -> None:
     """Count the events in the half-open bins of their pixels."""
     n_bins = np.float32(tally.spectra.shape[1])
@@ -233,7 +227,7 @@ def book_spectra(n_events: int, rules: Rules, work: Workspace, tally: Tally) -> 
             tally.fates[OVER] += n_hits
 
 
-@compiled
+@compiled()
 def book_windows(
     n_events: int, edges_kev: NDArray[np.float32], work: Workspace, tally: Tally
 ) -> None:
