@@ -80,7 +80,6 @@ def display(report: Report, config: Config, sequence: int, recording: str) -> Sn
     if compton is None:
         return None
     cycler, ct = report.find(CyclerResult), report.find(CtResult)
-    valid_spectrum = compton.counts.spectra.sum(axis=(0, 1), dtype=np.uint64)
     return Snapshot(
         series=report.series,
         sequence=sequence,
@@ -96,7 +95,7 @@ def display(report: Report, config: Config, sequence: int, recording: str) -> Sn
         cycler=list(cycler.rows[-CYCLER_ROWS:]) if cycler else [],
         ct=thinned(ct.scans[-1]) if ct and ct.scans else None,
         energy_edges_kev=config.spectrum.edges_kev,
-        spectrum=valid_spectrum,
+        spectrum=compton.counts.spectra.sum(axis=(0, 1), dtype=np.uint64),
         emf=compton.emf.emf,
         emf_sigma=compton.emf.sigma,
         compton_counts=compton.compton_counts,

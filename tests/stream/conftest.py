@@ -3,7 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from socket import create_server
 
 import numpy as np
 import pytest
@@ -97,3 +99,11 @@ def source() -> ListSource:
 @pytest.fixture
 def lossy_source() -> ListSource:
     return ListSource(experiment(lose_every=5))
+
+
+@pytest.fixture
+def free_addresses() -> list[str]:
+    """Loopback addresses that nothing listens on now."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(create_server(("127.0.0.1", 0))) for _ in range(2)]
+        return [f"tcp://127.0.0.1:{server.getsockname()[1]}" for server in servers]

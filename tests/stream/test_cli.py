@@ -88,8 +88,8 @@ def test_calibrate_import_takes_odin_text_and_numbers(hexlive, tmp_path) -> None
         assert (file["threshold_kev"][()] == 4).all()
 
 
-def test_record_and_replay_keep_every_frame(hexlive, recording, tmp_path) -> None:
-    copy, address = tmp_path / "copy.h5", "tcp://127.0.0.1:18431"
+def test_record_and_replay_keep_every_frame(hexlive, recording, tmp_path, free_addresses) -> None:
+    copy, address = tmp_path / "copy.h5", free_addresses[0]
     recorder = subprocess.Popen(
         [sys.executable, "-m", "hexlive.stream.cli", "record", "--from", address, "--out", copy],
         stderr=subprocess.PIPE,
@@ -109,13 +109,13 @@ def test_record_and_replay_keep_every_frame(hexlive, recording, tmp_path) -> Non
 
 
 def test_run_processes_records_and_ends_with_the_series(
-    hexlive, recording, calibration_file, tmp_path
+    hexlive, recording, calibration_file, tmp_path, free_addresses
 ) -> None:
-    address = "tcp://127.0.0.1:18432"
+    address, publish = free_addresses
     config = tmp_path / "live.toml"
     config.write_text(
         f'[detector]\nrows = 12\ncolumns = 10\ncalibration = "{calibration_file}"\n'
-        f'[stream]\ninput = "{address}"\npublish = "tcp://127.0.0.1:18433"\n'
+        f'[stream]\ninput = "{address}"\npublish = "{publish}"\n'
         f'record = "{tmp_path / "again.h5"}"\nresult = "{tmp_path / "live.nxs"}"\n'
     )
 

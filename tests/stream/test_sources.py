@@ -118,9 +118,10 @@ def test_a_wrong_address_is_refused_with_the_address(address: str) -> None:
         ZmqSource(address, high_water_mark_mb=1, message_bytes=1)
 
 
-def test_the_signs_before_an_address_choose_who_binds() -> None:
-    with closing(ZmqSender("@tcp://127.0.0.1:18455")) as sender:
-        connecting = ZmqSource(">tcp://127.0.0.1:18455", high_water_mark_mb=1, message_bytes=1)
+def test_the_signs_before_an_address_choose_who_binds(free_addresses: list[str]) -> None:
+    address = free_addresses[0]
+    with closing(ZmqSender(f"@{address}")) as sender:
+        connecting = ZmqSource(f">{address}", high_water_mark_mb=1, message_bytes=1)
         with closing(connecting) as source:
             sender.send(batch())
             assert isinstance(receive(source, 1)[0], Frames)
