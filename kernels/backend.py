@@ -41,6 +41,8 @@ class EventSettings:
         Spread the booked energy uniformly over one ADU, from a hash of seed, frame and pixel.
     keep_multiplicity
         Also keep the spectra of one-pixel events by themselves.
+    charge_loss
+        Scale the energy of two-pixel events of policy "add" by the calibration's charge-loss curve.
     """
 
     threshold_kev: float = 3.0
@@ -53,6 +55,7 @@ class EventSettings:
     dither: bool = False
     dither_seed: int = 0
     keep_multiplicity: bool = False
+    charge_loss: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot mean anything.
@@ -122,6 +125,9 @@ class PixelMaps:
     window_edges_kev
         ``(4, rows, columns) float32`` or None: E2 at pz = -outer, -inner, +inner, +outer for the
         unbinned window sums. Events in [1, 2) are low |pz|; in [0, 1) or [2, 3) high |pz|.
+    charge_loss
+        ``(nodes,) float32`` or None: factor on the summed energy of a two-pixel event, at equally
+        spaced R = (E1 - E2) / (E1 + E2) from -1 to 1, E1 first in row-major order.
     modules
         Grid of modules (down, across); a cluster never crosses a module edge.
     """
@@ -132,6 +138,7 @@ class PixelMaps:
     threshold_kev: NDArray[np.float32]
     masked: NDArray[np.bool_]
     window_edges_kev: NDArray[np.float32] | None = None
+    charge_loss: NDArray[np.float32] | None = None
     modules: tuple[int, int] = (1, 1)
 
     @property

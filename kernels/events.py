@@ -52,6 +52,8 @@ def count_frames(
         calibrate(adu, first_frame + index, n_hits, tables.calibration, rules, work)
         link_clusters(n_hits, tables, work)
         measure_clusters(n_hits, tables, work)
+        if len(tables.charge_loss):
+            correct_charge_loss(n_hits, tables.charge_loss, work)
         n_events = judge_clusters(n_hits, rules, work, tally)
         book_spectra(n_events, rules, work, tally)
         book_windows(n_events, tables.window_edges_kev, work, tally)
@@ -174,6 +176,30 @@ def measure_clusters(n_hits: int, tables: PixelTables, work: Workspace) -> None:
                 work.largest[k] = i
             work.reaches[k] |= reaches
             work.vetoed[k] |= vetoed
+
+
+@compiled()
+def correct_charge_loss(n_hits: int, curve: NDArray[np.float32], work: Workspace) -> None:
+    """Scale the sums of clusters of two pixels."""
+    for i in range(n_hits):
+        k = work.root[i]
+        if k != i and work.size[k] == 2:
+            difference = work.booked_kev[k] - work.booked_kev[i]
+            work.sum_kev[k] *= charge_loss_factor(difference, work.sum_kev[k], curve)
+
+
+@compiled(error_model="numpy")
+def charge_loss_factor(
+    difference_kev: np.float32, sum_kev: np.float32, curve: NDArray[np.float32]
+) -> np.float32:
+    """Factor at R = difference / sum, between nodes from -1 to 1; NaN is taken as -1."""
+    last = len(curve) - 1
+    ratio = difference_kev / sum_kev
+    position = (ratio + np.float32(1)) * (np.float32(last) * np.float32(0.5))
+    position = min(position, np.float32(last)) if position > 0 else np.float32(0)
+    node = min(int(position), last - 1)
+    part = position - np.float32(node)
+    return curve[node] + part * (curve[node + 1] - curve[node])
 
 
 @compiled()

@@ -36,6 +36,8 @@ class PixelTables(NamedTuple):
         are.
     n_cells
         Size of that grid.
+    charge_loss
+        ``(nodes,) float32``, empty unless it is to be applied.
     """
 
     limit_adu: NDArray[np.uint16]
@@ -45,6 +47,7 @@ class PixelTables(NamedTuple):
     cell: NDArray[np.int32]
     earlier: NDArray[np.int32]
     n_cells: int
+    charge_loss: NDArray[np.float32]
 
 
 def pixel_tables(pixels: PixelMaps, events: EventSettings) -> PixelTables:
@@ -76,6 +79,7 @@ def pixel_tables(pixels: PixelMaps, events: EventSettings) -> PixelTables:
         cell=cell.ravel().astype(np.int32),
         earlier=np.array([-offset for offset in offsets if offset < 0], np.int32),
         n_cells=n_cells,
+        charge_loss=_charge_loss(pixels, events),
     )
 
 
@@ -137,6 +141,22 @@ def _window_edges(pixels: PixelMaps) -> NDArray[np.float32]:
     if pixels.window_edges_kev is None:
         return np.full((pixels.masked.size, 4), np.inf, np.float32)
     return _by_pixel(list(pixels.window_edges_kev))
+
+
+def _charge_loss(pixels: PixelMaps, events: EventSettings) -> NDArray[np.float32]:
+    if not events.charge_loss:
+        return np.zeros(0, np.float32)
+    curve = pixels.charge_loss
+    if curve is None:
+        raise ValueError("events.charge_loss is set, but the calibration has no charge-loss curve.")
+    if curve.ndim != 1 or len(curve) < 2 or curve.dtype != np.float32:
+        raise ValueError(
+            "pixels.charge_loss must be (nodes,) float32 with 2 nodes or more, "
+            f"not {curve.shape} {curve.dtype}."
+        )
+    if not (np.isfinite(curve) & (curve > 0)).all():
+        raise ValueError("pixels.charge_loss must be finite and above 0 at every node.")
+    return np.ascontiguousarray(curve)
 
 
 def _by_pixel(maps: list[NDArray[np.float32]]) -> NDArray[np.float32]:

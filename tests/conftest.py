@@ -22,7 +22,6 @@ from hexlive.kernels.backend import (
     PixelMaps,
     SpectrumSettings,
 )
-from hexlive.stream.cli import main
 
 # Real data are not part of the project; this says where they are.
 DATA = Path(
@@ -152,8 +151,21 @@ class SlowCounter:
             total = booked[cells[0]]
             for cell in cells[1:]:
                 total = F32(total + booked[cell])
+            if size == 2 and self.events.charge_loss:
+                total *= self.charge_loss(booked[cells[0]], booked[cells[1]])
             largest = min(cells, key=lambda cell: (-energy[cell], cell))
             self.book(largest, total, size, single=size == 1)
+
+    def charge_loss(self, first_kev: Any, second_kev: Any) -> Any:
+        curve = self.pixels.charge_loss
+        assert curve is not None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = F32(F32(first_kev - second_kev) / F32(first_kev + second_kev))
+        position = F32(F32(ratio + F32(1)) * F32((len(curve) - 1) / 2))
+        position = F32(np.clip(np.nan_to_num(position, nan=0), 0, len(curve) - 1))
+        node = min(int(position), len(curve) - 2)
+        slope = F32(curve[node + 1] - curve[node])
+        return F32(curve[node] + F32(F32(position - F32(node)) * slope))
 
     def book(self, cell: tuple[int, int], event_kev: Any, n_hits: int, *, single: bool) -> None:
         assert event_kev.dtype == np.float32
@@ -245,6 +257,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def hexlive(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """Run a command; give back its exit code and what it said."""
+    from hexlive.stream.cli import main  # the kernels are tested without what this needs
 
     def command(*words: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["hexlive", *map(str, words)])

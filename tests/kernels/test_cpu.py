@@ -67,6 +67,7 @@ def random_pixels(
         threshold_kev=threshold,
         masked=rng.random(shape) < 0.05,
         window_edges_kev=edges.astype(np.float32) if rng.random() < 0.8 else None,
+        charge_loss=rng.uniform(0.9, 1.5, rng.integers(2, 9)).astype(np.float32),
         modules=modules,
     )
 
@@ -84,6 +85,7 @@ def event_settings(draw: st.DrawFn) -> EventSettings:
         dither=draw(st.booleans()),
         dither_seed=draw(st.integers(-3, 2**64)),
         keep_multiplicity=draw(st.booleans()),
+        charge_loss=draw(st.booleans()),
     )
 
 
