@@ -1,31 +1,27 @@
-"""Frames to counts on one CPU core, with numba; the kernels are in ``events.py``."""
+"""Frames to counts on the cores of the CPU, with numba; the kernels are in ``events.py``."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import (
-    DROP_REASONS,
-    Counts,
-    EventSettings,
-    PixelMaps,
-    SpectrumSettings,
-)
-from hexlive.kernels.events import BOOKED, OVER, TOO_LARGE, UNDER, count_frames
-from hexlive.kernels.state import NEVER, make_rules, make_tally, make_workspace
-from hexlive.kernels.tables import pixel_tables
+from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
+from hexlive.kernels.contract import MAX_SPECTRA_BYTES, check_batch, check_memory, counts_of
+from hexlive.kernels.events import count_frames, see_frame
+from hexlive.kernels.state import NEVER, Kit, Tally, make_kit
 
-MAX_SPECTRA_BYTES: Final = 8 << 30
-MAX_FRAMES: Final = 2**32 - 1  # a pixel has at most one event per frame, so uint32 cannot wrap
-MAX_FRAME_NUMBER: Final = 2**63 - 1
+# Below this, handing frames to another thread takes longer than counting them.
+MIN_FRAMES_PER_THREAD: Final = 256
 
 
 class CpuBackend:
-    """Counts events on one core; holds no lock and no thread, and releases the GIL while counting.
+    """Counts events on one or more cores, and releases the GIL while counting.
 
-    The first one ever made on a machine compiles the kernels, which takes seconds; numba keeps
-    the result on disk.
+    Each thread counts a part of every batch into counters of its own; a snapshot adds them up, so
+    that the counts do not depend on the number of threads. The first backend ever made on a
+    machine compiles the kernels, which takes seconds; numba keeps the result on disk.
 
     Parameters
     ----------
@@ -35,6 +31,8 @@ class CpuBackend:
         Calibration, mask and modules. A pixel with a gradient that is not positive or a value
         that is not finite is treated as masked. ``pixels.threshold_kev`` decides, not
         ``events.threshold_kev``.
+    threads
+        At most so many; None: as many as there are cores, and memory for their counters.
 
     Raises
     ------
@@ -46,17 +44,27 @@ class CpuBackend:
     name: Final = "cpu"
 
     def __init__(
-        self, *, events: EventSettings, spectrum: SpectrumSettings, pixels: PixelMaps
+        self,
+        *,
+        events: EventSettings,
+        spectrum: SpectrumSettings,
+        pixels: PixelMaps,
+        threads: int | None = None,
     ) -> None:
-        _check_size(events, spectrum, pixels)
+        check_memory(events, spectrum, pixels.masked.size)
         self._shape = pixels.shape
-        self._n_pixels = pixels.masked.size
-        self._tables = pixel_tables(pixels, events)
-        self._rules = make_rules(events, spectrum, self._n_pixels)
-        self._work = make_workspace(self._n_pixels, self._tables.n_cells)
-        self._tally = make_tally(self._n_pixels, spectrum.n_bins, events.keep_multiplicity)
+        self._kits = [make_kit(events, spectrum, pixels)]
         self._n_frames = 0
+        spectra_bytes = sum(array.nbytes for array in self._kits[0].tally)
+        n_threads = min(threads or available_cores(), max(1, MAX_SPECTRA_BYTES // spectra_bytes))
+        self._kits += [make_kit(events, spectrum, pixels) for _ in range(n_threads - 1)]
+        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="hexlive-events")
         self.add(np.zeros((0, *self._shape), np.uint16), 0)  # compile now, not at the first frame
+
+    @property
+    def threads(self) -> int:
+        """How many cores can be used."""
+        return len(self._kits)
 
     def add(self, frames: NDArray[np.uint16], first_frame: int) -> None:
         """Count ``(frames, rows, columns) uint16, ADU``, numbered from ``first_frame`` upwards.
@@ -70,71 +78,66 @@ class CpuBackend:
         OverflowError
             More frames than the counters can hold; take a snapshot and clear.
         """
-        self._check(frames, first_frame)
+        check_batch(frames, first_frame, self._shape, self._n_frames)
         # One layout, always read-only: a second kind of array would be compiled for again.
         adu = np.require(np.asarray(frames), requirements=("C", "A"))
-        adu = adu.reshape(len(frames), self._n_pixels)
+        adu = adu.reshape(len(frames), self._shape[0] * self._shape[1])
         adu.flags.writeable = False
-        count_frames(adu, int(first_frame), self._tables, self._rules, self._work, self._tally)
+        n_parts = min(len(self._kits), max(1, len(adu) // MIN_FRAMES_PER_THREAD))
+        if n_parts == 1:
+            count_frames(adu, int(first_frame), self._kits[0])
+        else:
+            self._share(adu, int(first_frame), n_parts)
         self._n_frames += len(frames)
+
+    def _share(self, adu: NDArray[np.uint16], first_frame: int, n_parts: int) -> None:
+        """Count a part of the frames on each of several threads."""
+        edges = [len(adu) * i // n_parts for i in range(n_parts + 1)]
+
+        def count(part: int) -> None:
+            kit, begin, end = self._kits[part], edges[part], edges[part + 1]
+            if part and kit.rules.next_frame:
+                see_frame(adu[begin - 1], first_frame + begin - 1, kit)
+            count_frames(adu[begin:end], first_frame + begin, kit)
+
+        others = [self._pool.submit(count, part) for part in range(1, n_parts)]
+        count(0)
+        for other in others:
+            other.result()
+        if self._kits[0].rules.next_frame:
+            see_frame(adu[-1], first_frame + len(adu) - 1, self._kits[0])
 
     def snapshot(self) -> Counts:
         """Copy of everything counted so far, checked for conservation."""
-        tally = self._tally
-        singles = tally.single_spectra
-        counts = Counts(
-            spectra=self._image(tally.spectra),
-            single_spectra=self._image(singles) if self._rules.keep_singles else None,
-            under=self._image(tally.under),
-            over=self._image(tally.over),
-            hits=self._image(tally.hits.astype(np.uint64)),
-            cluster_sizes=tally.cluster_sizes.astype(np.uint64),
-            window_low=self._image(tally.window_low.astype(np.uint64)),
-            window_high=self._image(tally.window_high.astype(np.uint64)),
-            booked_hits=int(tally.fates[BOOKED]),
-            under_hits=int(tally.fates[UNDER]),
-            over_hits=int(tally.fates[OVER]),
-            n_frames=self._n_frames,
-            dropped_hits=dict(zip(DROP_REASONS, tally.fates[TOO_LARGE:].tolist(), strict=True)),
-        )
-        counts.check()
-        return counts
+        tallies = [kit.tally for kit in self._kits]
+        total = Tally(*map(added, zip(*tallies, strict=True)))
+        singles = self._kits[0].rules.keep_singles
+        return counts_of(total, self._shape, self._n_frames, singles=singles)
 
     def clear(self) -> None:
         """Back to zero counts; forget the previous frame."""
-        for counters in self._tally:
-            counters.fill(0)
-        self._work.last_hit.fill(NEVER)
+        for kit in self._kits:
+            clear_kit(kit)
         self._n_frames = 0
 
-    def _check(self, frames: NDArray[np.uint16], first_frame: int) -> None:
-        if frames.dtype != np.uint16:
-            raise ValueError(f"Frames must be uint16, not {frames.dtype}.")
-        if frames.shape[1:] != self._shape or frames.ndim != 3:
-            raise ValueError(
-                f"Frames must have the shape (frames, {self._shape[0]}, {self._shape[1]}), "
-                f"not {frames.shape}."
-            )
-        if not 0 <= first_frame <= MAX_FRAME_NUMBER - len(frames):
-            raise ValueError(
-                f"Frame numbers must lie in 0 to {MAX_FRAME_NUMBER}, "
-                f"but {len(frames)} frames begin at {first_frame}."
-            )
-        if self._n_frames + len(frames) > MAX_FRAMES:
-            raise OverflowError(
-                f"{self._n_frames + len(frames)} frames are more than the counters hold "
-                f"({MAX_FRAMES}); take a snapshot and clear."
-            )
 
-    def _image(self, by_pixel: NDArray[np.generic]) -> NDArray[Any]:
-        return by_pixel.copy().reshape(*self._shape, *by_pixel.shape[1:])
+def clear_kit(kit: Kit) -> None:
+    """Back to zero counts; forget the previous frame."""
+    for counters in kit.tally:
+        counters.fill(0)
+    kit.work.last_frame.fill(NEVER)
 
 
-def _check_size(events: EventSettings, spectrum: SpectrumSettings, pixels: PixelMaps) -> None:
-    n_spectra = pixels.masked.size * (2 if events.keep_multiplicity else 1)
-    n_bytes = n_spectra * spectrum.n_bins * np.dtype(np.uint32).itemsize
-    if n_bytes > MAX_SPECTRA_BYTES:
-        raise ValueError(
-            f"{n_spectra} spectra of {spectrum.n_bins} bins take {n_bytes / 2**30:.1f} GiB, more "
-            f"than the limit of {MAX_SPECTRA_BYTES / 2**30:.0f} GiB; use wider bins."
-        )
+def added(arrays: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+    """Sum of integer arrays of one type, as a new one."""
+    total: NDArray[Any] = arrays[0].copy()
+    for array in arrays[1:]:
+        total += array
+    return total
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

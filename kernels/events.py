@@ -1,266 +1,235 @@
-"""Frames to counts on one CPU core: scan, cluster, book.
+"""Frames to counts on one CPU core: find hits, sort them, book events.
 
-Only the scan touches every pixel; all that follows is per hit. All compiled functions are in this
-file, because numba's cache does not notice a change in a function imported from another.
+The path of a frame is ``count_frames``; ``hits.py`` finds and sorts, ``clusters.py`` handles the
+larger clusters, ``energies.py`` calibrates and adds. Measured: wrong guesses of branches and waits
+for memory cost most, hence lists instead of branches, and bins that are asked for ahead of use.
 """
-
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.compiled import compiled
-from hexlive.kernels.state import Rules, Tally, Workspace
-from hexlive.kernels.tables import PixelTables
+from hexlive.kernels.bits import bits_at, count_bits, fetch, lowest_bit
+from hexlive.kernels.clusters import (
+    ABREAST,
+    MARGIN,
+    RIM,
+    ROW,
+    STRAIGHT,
+    erase,
+    grow,
+    list_members,
+    look,
+    walk,
+)
+from hexlive.kernels.compiled import compiled, step
+from hexlive.kernels.energies import add_members, add_pair, booked_kev
+from hexlive.kernels.hits import (
+    ONE,
+    WORD,
+    find_hits,
+    list_cells,
+    pixel_at,
+    reject_repeated,
+    sort_hits,
+    take_all,
+)
+from hexlive.kernels.state import (
+    BELOW_THRESHOLD,
+    BOOKED,
+    FRAMES_AT_ONCE,
+    OVER,
+    TOO_LARGE,
+    UNDER,
+    VETOED,
+    Count,
+    Kit,
+)
+from hexlive.kernels.words import SAME_ROW
 
-# Places in Tally.fates: the first three belong to hits in events, the others to DROP_REASONS.
-BOOKED: Final = 0
-UNDER: Final = 1
-OVER: Final = 2
-TOO_LARGE: Final = 3
-BELOW_THRESHOLD: Final = 4
-NEXT_FRAME: Final = 5
-VETOED: Final = 6
 
-# SplitMix64: Steele, Lea and Flood, OOPSLA 2014, figure 16.
-SPLITMIX_INCREMENT: Final = np.uint64(0x9E3779B97F4A7C15)
-SPLITMIX_FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
-SPLITMIX_SECOND: Final = np.uint64(0x94D049BB133111EB)
-
-# Strict float32 throughout: no fastmath, hence no fused or reordered operation.
-
-
-@compiled()
-def count_frames(
-    frames: NDArray[np.uint16],
-    first_frame: int,
-    tables: PixelTables,
-    rules: Rules,
-    work: Workspace,
-    tally: Tally,
-) -> None:
+@compiled(_nrt=False)
+def count_frames(frames: NDArray[np.uint16], first_frame: int, kit: Kit) -> None:
     """Count ``(frames, pixels) uint16, ADU``."""
+    n_events: Count = 0
     for index in range(len(frames)):
-        adu = frames[index]
-        n_hits = find_hits(adu, tables.limit_adu, work.pixel)
-        for i in range(n_hits):
-            tally.hits[work.pixel[i]] += 1
-        if rules.next_frame:
-            n_kept = reject_repeated(first_frame + index, n_hits, work)
-            tally.fates[NEXT_FRAME] += n_hits - n_kept
-            n_hits = n_kept
-        calibrate(adu, first_frame + index, n_hits, tables.calibration, rules, work)
-        link_clusters(n_hits, tables, work)
-        measure_clusters(n_hits, tables, work)
-        if len(tables.charge_loss):
-            correct_charge_loss(n_hits, tables.charge_loss, work)
-        n_events = judge_clusters(n_hits, rules, work, tally)
-        book_spectra(n_events, rules, work, tally)
-        book_windows(n_events, tables.window_edges_kev, work, tally)
-
-
-@compiled()
-def find_hits(
-    adu: NDArray[np.uint16], limit_adu: NDArray[np.uint16], pixel: NDArray[np.int32]
-) -> int:
-    """List the pixels above their limit; return how many."""
-    n_hits = 0
-    for p in range(len(adu)):
-        pixel[n_hits] = p  # overwritten unless a hit: cheaper than a branch
-        n_hits += adu[p] > limit_adu[p]
-    return n_hits
-
-
-@compiled()
-def reject_repeated(frame_number: int, n_hits: int, work: Workspace) -> int:
-    """Remove hits whose pixel was also hit one frame earlier; return how many are kept."""
-    n_kept = 0
-    for i in range(n_hits):
-        p = work.pixel[i]
-        work.pixel[n_kept] = p
-        n_kept += work.last_hit[p] != frame_number - 1
-        work.last_hit[p] = frame_number
-    return n_kept
-
-
-@compiled()
-def calibrate(
-    adu: NDArray[np.uint16],
-    frame_number: int,
-    n_hits: int,
-    calibration: NDArray[np.float32],
-    rules: Rules,
-    work: Workspace,
-) -> None:
-    """Energies of the hits, and the energies to book."""
-    for i in range(n_hits):
-        p = work.pixel[i]
-        pedestal, gradient, intercept = calibration[p, 0], calibration[p, 1], calibration[p, 2]
-        value = np.float32(adu[p])
-        work.energy_kev[i] = energy_kev(value, pedestal, gradient, intercept)
-        work.booked_kev[i] = work.energy_kev[i]
-        if rules.dither:
-            value += dither_adu(rules.dither_seed, frame_number, p)
-            work.booked_kev[i] = energy_kev(value, pedestal, gradient, intercept)
-
-
-@compiled()
-def energy_kev(
-    adu: np.float32, pedestal: np.float32, gradient: np.float32, intercept: np.float32
-) -> np.float32:
-    """Energy of a pixel, each operation rounded to float32, left to right."""
-    return (adu - pedestal) * gradient + intercept
-
-
-@compiled()
-def dither_adu(seed: np.uint64, frame_number: int, pixel: int) -> np.float32:
-    """Offset in [-0.5, 0.5) ADU, a pure function of its arguments, exact in float32."""
-    bits = mix(mix(mix(seed) + np.uint64(frame_number)) + np.uint64(pixel))
-    return np.float32(bits >> np.uint64(40)) * np.float32(2**-24) - np.float32(0.5)
-
-
-@compiled()
-def mix(z: np.uint64) -> np.uint64:
-    """Scramble 64 bits: the output of SplitMix64 in state ``z``, modulo 2^64."""
-    z = z + SPLITMIX_INCREMENT
-    z = (z ^ (z >> np.uint64(30))) * SPLITMIX_FIRST
-    z = (z ^ (z >> np.uint64(27))) * SPLITMIX_SECOND
-    return z ^ (z >> np.uint64(31))
-
-
-@compiled()
-def link_clusters(n_hits: int, tables: PixelTables, work: Workspace) -> None:
-    """Set the root of each hit: union-find over neighbours, the earlier hit wins."""
-    for i in range(n_hits):
-        cell = tables.cell[work.pixel[i]]
-        work.hit_at[cell] = i
-        work.root[i] = i
-        for step in tables.earlier:
-            j = work.hit_at[cell - step]
-            if j >= 0:
-                unite(work.root, i, j)
-    for i in range(n_hits):
-        # A root is never later than its hits, so one pass in order flattens every chain.
-        work.root[i] = work.root[work.root[i]]
-        work.hit_at[tables.cell[work.pixel[i]]] = -1
-
-
-@compiled()
-def unite(root: NDArray[np.int32], i: int, j: int) -> None:
-    """Join the clusters of two hits under the earlier root."""
-    while root[i] != i:
-        i = root[i]
-    while root[j] != j:
-        j = root[j]
-    root[max(i, j)] = min(i, j)
-
-
-@compiled()
-def measure_clusters(n_hits: int, tables: PixelTables, work: Workspace) -> None:
-    """Size, sum and largest pixel of each cluster, hits taken in row-major order."""
-    for i in range(n_hits):
-        p = work.pixel[i]
-        reaches = work.energy_kev[i] >= tables.calibration[p, 3]
-        vetoed = tables.beside_masked[p]
-        k = work.root[i]
-        if k == i:
-            work.size[k] = 1
-            work.sum_kev[k] = work.booked_kev[i]
-            work.largest[k] = i
-            work.reaches[k] = reaches
-            work.vetoed[k] = vetoed
+        adu, number = frames[index], first_frame + index
+        find_hits(adu, kit)
+        if kit.rules.next_frame:
+            reject_repeated(number, kit)
+        if kit.rules.simple:
+            sort_hits(kit)
+            n_events = book_singles(adu, number, n_events, kit)
+            n_events = book_pairs(adu, number, n_events, kit)
         else:
-            work.size[k] += 1
-            work.sum_kev[k] += work.booked_kev[i]
-            if work.energy_kev[i] > work.energy_kev[work.largest[k]]:
-                work.largest[k] = i
-            work.reaches[k] |= reaches
-            work.vetoed[k] |= vetoed
+            take_all(kit)
+        n_events = book_clusters(adu, number, n_events, kit)
+        if n_events > len(kit.work.event) - len(adu):
+            n_events = book_spectra(n_events, kit)
+        if index % FRAMES_AT_ONCE == FRAMES_AT_ONCE - 1:
+            book_hits(kit)
+    book_spectra(n_events, kit)
+    book_hits(kit)
 
 
-@compiled()
-def correct_charge_loss(n_hits: int, curve: NDArray[np.float32], work: Workspace) -> None:
-    """Scale the sums of clusters of two pixels."""
-    for i in range(n_hits):
-        k = work.root[i]
-        if k != i and work.size[k] == 2:
-            difference = work.booked_kev[k] - work.booked_kev[i]
-            work.sum_kev[k] *= charge_loss_factor(difference, work.sum_kev[k], curve)
+@compiled(_nrt=False)
+def see_frame(adu: NDArray[np.uint16], number: int, kit: Kit) -> None:
+    """Remember the hits of a frame that is counted elsewhere, for next-frame rejection."""
+    find_hits(adu, kit)
+    for w in range(len(kit.bits.hit)):
+        kit.bits.previous[w] = kit.bits.hit[w]
+    kit.work.last_frame[0] = number
+    for p in range(len(kit.work.n_hits)):
+        kit.work.n_hits[p] = 0
 
 
-@compiled(error_model="numpy")
-def charge_loss_factor(
-    difference_kev: np.float32, sum_kev: np.float32, curve: NDArray[np.float32]
-) -> np.float32:
-    """Factor at R = difference / sum, between nodes from -1 to 1; NaN is taken as -1."""
-    last = len(curve) - 1
-    ratio = difference_kev / sum_kev
-    position = (ratio + np.float32(1)) * (np.float32(last) * np.float32(0.5))
-    position = min(position, np.float32(last)) if position > 0 else np.float32(0)
-    node = min(int(position), last - 1)
-    part = position - np.float32(node)
-    return curve[node] + part * (curve[node + 1] - curve[node])
-
-
-@compiled()
-def judge_clusters(n_hits: int, rules: Rules, work: Workspace, tally: Tally) -> int:
-    """Turn clusters into events, or drop them; return how many events there are."""
-    n_events = 0
-    n_sizes = len(tally.cluster_sizes)
-    for i in range(n_hits):
-        k = work.root[i]
-        size = work.size[k]
-        if k == i and work.reaches[k]:
-            tally.cluster_sizes[min(size, n_sizes) - 1] += 1
-        if not work.reaches[k]:
-            tally.fates[BELOW_THRESHOLD] += 1
-        elif work.vetoed[k]:
-            tally.fates[VETOED] += 1
-        elif rules.every_hit:
-            work.event_pixel[n_events] = work.pixel[i]
-            work.event_kev[n_events] = work.booked_kev[i]
-            work.event_size[n_events] = size
-            n_events += 1
-        elif size > rules.max_cluster:
-            tally.fates[TOO_LARGE] += 1
-        elif k == i:
-            work.event_pixel[n_events] = work.pixel[work.largest[k]]
-            work.event_kev[n_events] = work.sum_kev[k]
-            work.event_size[n_events] = size
-            n_events += 1
+@step
+def book_singles(adu: NDArray[np.uint16], number: int, n_events: Count, kit: Kit) -> Count:
+    """Book the hits without neighbours; return how many events wait for their spectra."""
+    n = list_cells(kit.bits.alone, kit.bits.with_alone, kit.work.cell, kit)
+    for i in range(n):
+        p = pixel_at(kit.work.cell[i], kit)
+        n_events = add_event(p, booked_kev(adu[p], number, p, kit), 1, True, n_events, kit)
+    kit.tally.cluster_sizes[0] += n
+    kit.tally.fates[BOOKED] += n
     return n_events
 
 
-@compiled()
-def book_spectra(n_events: int, rules: Rules, work: Workspace, tally: Tally) -> None:
-    """Count the events in the half-open bins of their pixels."""
-    n_bins = np.float32(tally.spectra.shape[1])
-    for i in range(n_events):
-        p = work.event_pixel[i]
-        size = work.event_size[i]
-        n_hits = 1 if rules.every_hit else size
-        position = (work.event_kev[i] - rules.min_kev) * rules.bins_per_kev
-        if position < 0:
-            tally.under[p] += 1
-            tally.fates[UNDER] += n_hits
-        elif position < n_bins:
-            tally.spectra[p, int(position)] += 1
-            tally.fates[BOOKED] += n_hits
-            if size == 1 and rules.keep_singles:
-                tally.single_spectra[p, int(position)] += 1
-        else:
-            tally.over[p] += 1
-            tally.fates[OVER] += n_hits
+@step
+def book_pairs(adu: NDArray[np.uint16], number: int, n_events: Count, kit: Kit) -> Count:
+    """Book the clusters of two pixels, or drop them."""
+    grid, bits, work = kit.grid, kit.bits, kit.work
+    n = list_cells(bits.first, bits.with_first, work.cell, kit)
+    kit.tally.cluster_sizes[1] += n
+    if kit.rules.max_cluster < 2:
+        kit.tally.fates[TOO_LARGE] += 2 * n
+        return n_events
+    kit.tally.fates[BOOKED] += 2 * n
+    near = ABREAST & grid.corners | STRAIGHT
+    for i in range(n):
+        cell = work.cell[i]
+        below = bits_at(bits.one, cell + grid.row_cells - ONE) & near
+        p = pixel_at(cell, kit)
+        work.member[0] = p
+        work.member[1] = p + grid.second[lowest_bit(below | SAME_ROW)]
+        p, kev = add_pair(adu, number, kit)
+        n_events = add_event(p, kev, 2, False, n_events, kit)
+    return n_events
 
 
-@compiled()
-def book_windows(
-    n_events: int, edges_kev: NDArray[np.float32], work: Workspace, tally: Tally
-) -> None:
-    """Count the events between the window edges of their pixels, without bins."""
+@step
+def book_clusters(adu: NDArray[np.uint16], number: int, n_events: Count, kit: Kit) -> Count:
+    """Book the clusters of the crowd; what can only be dropped is not even listed."""
+    grid, crowd = kit.grid, kit.bits.crowd
+    for part in range(len(kit.bits.with_crowd)):
+        busy = kit.bits.with_crowd[part]
+        while busy:
+            w = grid.begin + np.uint64(part) * WORD + lowest_bit(busy)
+            busy &= busy - ONE
+            todo = crowd[w]
+            while todo:
+                place = lowest_bit(todo)
+                corner = w * WORD + place - MARGIN
+                cluster = grow(look(crowd, corner, grid.row_cells), grid.corners)
+                if cluster & RIM:
+                    size = walk(corner + MARGIN, kit)
+                    todo = crowd[w]
+                else:
+                    size = np.int64(count_bits(cluster))
+                    todo &= ~(((cluster & ROW) >> MARGIN) << place)
+                    erase(crowd, corner, grid.row_cells, cluster)
+                    if size <= kit.rules.max_listed:
+                        list_members(cluster, corner, kit)
+                if size <= kit.rules.max_listed:
+                    n_events = book_cluster(adu, number, size, n_events, kit)
+                else:
+                    kit.tally.cluster_sizes[min(size, 5) - 1] += 1
+                    kit.tally.fates[TOO_LARGE] += size
+    return n_events
+
+
+@compiled(_nrt=False)
+def book_cluster(
+    adu: NDArray[np.uint16], number: int, size: Count, n_events: Count, kit: Kit
+) -> Count:
+    """Decide about the cluster listed in ``work.member``; return how many events wait."""
+    tables, tally, member = kit.tables, kit.tally, kit.work.member
+    reaches, vetoed = False, False
+    for i in range(size):
+        p = member[i]
+        reaches |= adu[p] > tables.qualify_adu[p]
+        vetoed |= tables.beside_masked[p]
+    if not reaches:
+        tally.fates[BELOW_THRESHOLD] += size
+        return n_events
+    tally.cluster_sizes[min(size, 5) - 1] += 1
+    if vetoed:
+        tally.fates[VETOED] += size
+    elif kit.rules.every_hit:
+        tally.fates[BOOKED] += size
+        for i in range(size):
+            p = member[i]
+            kev = booked_kev(adu[p], number, p, kit)
+            n_events = add_event(p, kev, 1, size == 1, n_events, kit)
+    elif size > kit.rules.max_cluster:
+        tally.fates[TOO_LARGE] += size
+    else:
+        tally.fates[BOOKED] += size
+        p, kev = add_pair(adu, number, kit) if size == 2 else add_members(adu, number, size, kit)
+        n_events = add_event(p, kev, size, size == 1, n_events, kit)
+    return n_events
+
+
+@step
+def add_event(
+    p: np.uint64, kev: np.float32, n_hits: Count, single: bool, n_events: Count, kit: Kit
+) -> Count:
+    """Count an event in its window, find its bin, and let it wait for ``book_spectra``.
+
+    Its hits were counted as booked; those outside the axis are moved.
+    """
+    rules, tally = kit.rules, kit.tally
+    if rules.windows:
+        count_in_windows(p, kev, kit)
+    position = (kev - rules.min_kev) * rules.bins_per_kev
+    if position < 0:
+        tally.under[p] += np.uint32(1)
+        tally.fates[UNDER] += n_hits
+        tally.fates[BOOKED] -= n_hits
+    elif position < np.float32(rules.n_bins):
+        place = p * rules.n_bins + np.uint64(np.int32(position))
+        fetch(kit.spectra, place)
+        kit.work.event[n_events] = place
+        n_events += 1
+        if single and rules.keep_singles:
+            kit.single_spectra[place] += np.uint32(1)
+    else:
+        tally.over[p] += np.uint32(1)
+        tally.fates[OVER] += n_hits
+        tally.fates[BOOKED] -= n_hits
+    return n_events
+
+
+@step
+def count_in_windows(p: np.uint64, kev: np.float32, kit: Kit) -> None:
+    """Count an event between the window edges of its pixel, without bins and branches."""
+    edges = kit.tables.window_edges_kev
+    low = np.int64(kev >= edges[p, 1]) & np.int64(kev < edges[p, 2])
+    either = np.int64(kev >= edges[p, 0]) & np.int64(kev < edges[p, 3])
+    kit.tally.window_low[p] += low
+    kit.tally.window_high[p] += either & ~low
+
+
+@step
+def book_spectra(n_events: Count, kit: Kit) -> Count:
+    """Count the events that wait, in the bins of their pixels; none waits any more."""
     for i in range(n_events):
-        p = work.event_pixel[i]
-        energy = work.event_kev[i]
-        low = edges_kev[p, 1] <= energy < edges_kev[p, 2]
-        tally.window_low[p] += low
-        tally.window_high[p] += (edges_kev[p, 0] <= energy < edges_kev[p, 3]) and not low
+        kit.spectra[kit.work.event[i]] += np.uint32(1)
+    return 0
+
+
+@step
+def book_hits(kit: Kit) -> None:
+    """Move the hits of the last frames to the hit map."""
+    for p in range(len(kit.work.n_hits)):
+        kit.tally.hits[p] += kit.work.n_hits[p]
+        kit.work.n_hits[p] = 0

@@ -4,15 +4,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from hexlive.kernels.backend import EventSettings, PixelMaps
 
 MAX_ADU: Final = 65535  # largest uint16
 MAPS: Final = ("pedestal_adu", "gradient_kev_per_adu", "intercept_kev", "threshold_kev")
-NEIGHBOURS: Final = {
-    4: ((-1, 0), (0, -1), (0, 1), (1, 0)),
-    8: ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)),
-}
 
 
 class PixelTables(NamedTuple):
@@ -22,31 +19,23 @@ class PixelTables(NamedTuple):
     ----------
     limit_adu
         ``(pixels,) uint16``. A pixel is hit exactly when ADU > limit; 65535 = never.
+    qualify_adu
+        ``(pixels,) uint16``. A pixel reaches its threshold exactly when ADU > this.
     calibration
         ``(pixels, 4) float32``: pedestal, gradient, intercept, threshold, side by side in memory.
     window_edges_kev
         ``(pixels, 4) float32``, ascending; infinite where there are no windows.
     beside_masked
         ``(pixels,) bool``, True = the veto drops clusters with this pixel.
-    cell
-        ``(pixels,) int32``, index on a grid with an empty row above and an empty column left of
-        each module: a neighbour across an edge is an empty cell, so no edge needs a test.
-    earlier
-        ``(2 or 4,) int32``, how many cells back the neighbours that come first in row-major order
-        are.
-    n_cells
-        Size of that grid.
     charge_loss
         ``(nodes,) float32``, empty unless it is to be applied.
     """
 
     limit_adu: NDArray[np.uint16]
+    qualify_adu: NDArray[np.uint16]
     calibration: NDArray[np.float32]
     window_edges_kev: NDArray[np.float32]
     beside_masked: NDArray[np.bool_]
-    cell: NDArray[np.int32]
-    earlier: NDArray[np.int32]
-    n_cells: int
     charge_loss: NDArray[np.float32]
 
 
@@ -61,24 +50,13 @@ def pixel_tables(pixels: PixelMaps, events: EventSettings) -> PixelTables:
     """
     _check_maps(pixels)
     unusable = unusable_pixels(pixels)
-    rows, columns = pixels.shape
-    down, across = pixels.modules
-    stride = columns + across
-    row, column = np.indices(pixels.shape)
-    cell = (row + row // (rows // down) + 1) * stride + column + column // (columns // across) + 1
-    n_cells = (rows + down + 1) * stride + 1
-    offsets = [dr * stride + dc for dr, dc in NEIGHBOURS[events.connectivity]]
-    masked_cells = np.zeros(n_cells, bool)
-    masked_cells[cell[unusable]] = True
-    beside_masked = np.any([masked_cells[cell + offset] for offset in offsets], axis=0)
+    low = events.low_threshold_kev
     return PixelTables(
-        limit_adu=_limit_adu(pixels, events.low_threshold_kev, unusable).ravel(),
+        limit_adu=_limit_adu(pixels, low, unusable).ravel(),
+        qualify_adu=_last_below(pixels, pixels.threshold_kev).ravel(),
         calibration=_by_pixel([getattr(pixels, name) for name in MAPS]),
         window_edges_kev=_window_edges(pixels),
-        beside_masked=beside_masked.ravel() & events.veto_masked,
-        cell=cell.ravel().astype(np.int32),
-        earlier=np.array([-offset for offset in offsets if offset < 0], np.int32),
-        n_cells=n_cells,
+        beside_masked=_vetoing(unusable, pixels.modules, events).ravel(),
         charge_loss=_charge_loss(pixels, events),
     )
 
@@ -94,6 +72,21 @@ def unusable_pixels(pixels: PixelMaps) -> NDArray[np.bool_]:
     return unusable
 
 
+def _vetoing(
+    unusable: NDArray[np.bool_], modules: tuple[int, int], events: EventSettings
+) -> NDArray[np.bool_]:
+    """Pixels with an unusable neighbour in their module, if these veto."""
+    if not events.veto_masked:
+        return np.zeros_like(unusable)
+    (rows, columns), (down, across) = unusable.shape, modules
+    blocks = unusable.reshape(down, rows // down, across, columns // across)
+    structure = ndimage.generate_binary_structure(2, 1 if events.connectivity == 4 else 2)
+    # One block of the array is one module: nothing spreads along the axes that number them.
+    beside = ndimage.binary_dilation(blocks, structure[None, :, None, :])
+    vetoing: NDArray[np.bool_] = beside.reshape(rows, columns) & ~unusable
+    return vetoing
+
+
 def _limit_adu(
     pixels: PixelMaps, low_threshold_kev: float | None, unusable: NDArray[np.bool_]
 ) -> NDArray[np.uint16]:
@@ -106,13 +99,17 @@ def _limit_adu(
     if low_threshold_kev is not None:
         threshold = np.full(pixels.shape, low_threshold_kev, np.float32)
     _refuse_permanent_hits(pixels, threshold, unusable)
+    return np.where(unusable, MAX_ADU, _last_below(pixels, threshold)).astype(np.uint16)
+
+
+def _last_below(pixels: PixelMaps, threshold_kev: NDArray[np.float32]) -> NDArray[np.uint16]:
     below = np.zeros(pixels.shape, np.int32)
     above = np.full(pixels.shape, MAX_ADU + 1, np.int32)
     while np.any(above - below > 1):
         middle = (below + above) // 2
-        hit = _energy_kev(middle, pixels) >= threshold
+        hit = _energy_kev(middle, pixels) >= threshold_kev
         below, above = np.where(hit, below, middle), np.where(hit, middle, above)
-    return np.where(unusable, MAX_ADU, below).astype(np.uint16)
+    return below.astype(np.uint16)
 
 
 def _energy_kev(adu: NDArray[np.int32], pixels: PixelMaps) -> NDArray[np.float32]:

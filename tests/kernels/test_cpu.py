@@ -26,6 +26,11 @@ MakePixels = Callable[..., PixelMaps]
 AXIS = SpectrumSettings(min_kev=4.0, max_kev=12.0, bin_kev=0.5)
 AXES = (AXIS, SpectrumSettings(min_kev=-1.0, max_kev=30.0, bin_kev=0.3))
 N_ADU = 24
+# Small ones, and rows of one bit less than a word, of a word, and of more.
+MODULES = (
+    *((1, 1), (1, 7), (5, 1), (3, 4), (6, 6), (9, 8), (12, 20)),
+    *((4, 63), (3, 64), (3, 80), (2, 200)),
+)
 
 
 def assert_same(counts: Counts, expected: Counts) -> None:
@@ -94,7 +99,23 @@ def cases(draw: st.DrawFn) -> tuple[int, NDArray[np.uint16], dict[str, Any]]:
     """A first frame number, frames, and settings of a backend."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     modules = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1, 3)]))
-    module = draw(st.sampled_from([(1, 1), (1, 7), (5, 1), (3, 4), (6, 6), (9, 8)]))
+    module = draw(
+        st.sampled_from(
+            [
+                (1, 1),
+                (1, 7),
+                (5, 1),
+                (3, 4),
+                (6, 6),
+                (9, 8),
+                (4, 63),
+                (3, 64),
+                (3, 80),
+                (12, 20),
+                (2, 200),
+            ]
+        )
+    )
     shape = (modules[0] * module[0], modules[1] * module[1])
     frames = rng.integers(0, N_ADU, (draw(st.integers(1, 6)), *shape)).astype(np.uint16)
     frames *= rng.random(frames.shape) < draw(st.sampled_from([0.1, 0.3, 0.6, 1.0]))
@@ -216,7 +237,7 @@ def test_a_bad_batch_is_refused_whole(
 
 
 def test_counters_refuse_to_wrap(make_pixels: MakePixels, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hexlive.kernels.cpu.MAX_FRAMES", 3)
+    monkeypatch.setattr("hexlive.kernels.contract.MAX_FRAMES", 3)
     backend = CpuBackend(events=EventSettings(), spectrum=AXIS, pixels=make_pixels((1, 1)))
     backend.add(np.zeros((3, 1, 1), np.uint16), 0)
     with pytest.raises(OverflowError, match="4 frames are more than the counters hold"):

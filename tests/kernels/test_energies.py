@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hexlive.kernels.backend import EventSettings, PixelMaps, SpectrumSettings
 from hexlive.kernels.cpu import CpuBackend
-from hexlive.kernels.events import dither_adu, mix
+from hexlive.kernels.energies import dither_adu, mix
 
 MakePixels = Callable[..., PixelMaps]
 SlowDither = Callable[[int, int, int], float]
