@@ -1,13 +1,16 @@
 # make demo    the whole pipeline on a simulated experiment; leaves demo-out/
 # make test    format, lint, types, import layers, tests
 # Each does all its own set-up in .venv; the first run takes a few minutes.
+#
+# make gpu-check    CUDA against CPU on a machine with a GPU; installs nothing, uses $(PYTHON);
+#                   leaves benchmarks/results/GPU.json
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check clean
+.PHONY: demo test check gpu-check clean
 
 demo: $(VENV)/demo
 	@rm -rf demo-out
@@ -26,6 +29,9 @@ check: $(VENV)/test
 	$(BIN)/lint-imports
 	rm -rf build && $(PIP) install --no-deps --target build/types .
 	MYPYPATH=build/types $(BIN)/mypy
+
+gpu-check:
+	@.ci/gpu-check $(PYTHON)
 
 $(VENV)/demo: pyproject.toml $(VENV)/bin/python
 	$(PIP) install --editable '.[ct,simulate,monitor]'

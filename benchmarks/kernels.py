@@ -1,167 +1,228 @@
-"""Event kernels beside the facility's algorithm in C++ and a plain scan, in one run, on one core.
-
-Run: python benchmarks/kernels.py [--frames 16384] [--pairs 9] [--json FILE]
-
-Medians of alternating runs. Occupancy is the fraction of pixels hit; 30 % of the photons are shared
-by two pixels. The C++ comparator is compiled on the spot; without a compiler its column is empty.
-"""
+"""Suite: the event kernels beside the facility's algorithm and the memory limit, in one run."""
 
 import argparse
 import ctypes
-import json
-import platform
-import resource
-import shutil
-import statistics
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from threading import Thread
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import EventSettings, PixelMaps, SpectrumSettings
+from hexlive.benchmarks import gpu
+from hexlive.benchmarks.comparator import FLAGS, FacilityChain, compile_chains, find_compiler
+from hexlive.benchmarks.frames import (
+    FRAME_BYTES,
+    OCCUPANCIES,
+    SPECTRUM,
+    make_frames,
+    make_pixels,
+)
+from hexlive.benchmarks.machine import cache_bytes, n_cores
+from hexlive.benchmarks.table import Cell, Column, Table
+from hexlive.benchmarks.turns import Contender, Timings, noise_note, take_turns
+from hexlive.kernels.backend import Backend, BackendUnavailableError, EventSettings
 from hexlive.kernels.cpu import CpuBackend
 
-SHAPE = (80, 80)
-OCCUPANCIES = (0.01, 0.03, 0.10)
-SHARED = 0.3
-GRADIENT_KEV_PER_ADU = 0.029  # a measured camera
-INTERCEPT_KEV = 1.2
-NOISE_ADU = 40
-THRESHOLD_ADU = 100
-SPECTRUM = SpectrumSettings(max_kev=200.0, bin_kev=0.2)
-BATCH = 1024
-COMPARATOR = Path(__file__).with_name("facility_chain.cpp")
+Policy = Literal["add", "discriminate", "none"]
+
+BATCH: Final = 512  # frames per call, as a live stream hands them over
+MIN_FRAMES: Final = 16384
+CACHES: Final = 2  # the frames are this many times as large as the last-level cache, or larger
+TURNS: Final = 9
+REPEATS: Final = 8  # of all frames on all cores: some kernels spread short work over few cores
+MIB: Final = 1 << 20
+LIMIT_OF: Final = {"cpu": "scan", gpu.DEVICE: gpu.DEVICE_COPY, gpu.PINNED: gpu.HOST_COPY}
+COLUMNS: Final = (
+    Column(key="backend", heading="backend"),
+    Column(key="policy", heading="policy"),
+    Column(key="occupancy_percent", heading="occupancy", unit="%"),
+    Column(key="per_core_hz", heading="per core", unit="frames/s"),
+    Column(key="total_hz", heading="total", unit="frames/s"),
+    Column(key="facility_hz", heading="facility", unit="frames/s"),
+    Column(key="ratio", heading="ratio", unit="x", digits=2),
+    Column(key="native_ratio", heading="to native", unit="x", digits=2),
+    Column(key="spread_percent", heading="spread", unit="%", digits=1),
+    Column(key="limit_gb_s", heading="limit", unit="GB/s", digits=1),
+    Column(key="limit_percent", heading="of limit", unit="%", digits=1),
+    Column(key="memory_mib", heading="memory", unit="MiB", digits=1),
+)
 
 
-def make_frames(occupancy: float, n_frames: int) -> NDArray[np.uint16]:
-    """Noise below the threshold, and photons of 10 to 170 keV; 30 % give a part to a neighbour."""
-    rng = np.random.default_rng(1)
-    rows, columns = SHAPE
-    frames = rng.integers(0, NOISE_ADU, (n_frames, *SHAPE), np.uint16)
-    n_photons = round(occupancy * frames.size / (1 + SHARED))
-    frame = rng.integers(0, n_frames, n_photons)
-    row, column = rng.integers(0, rows, n_photons), rng.integers(0, columns - 1, n_photons)
-    adu = rng.integers(400, 5800, n_photons)
-    part = np.where(rng.random(n_photons) < SHARED, rng.uniform(0.3, 0.7, n_photons), 0)
-    given = (adu * part).astype(np.uint16)
-    frames[frame, row, column] = adu - given
-    shared = given > 0
-    frames[frame[shared], row[shared], column[shared] + 1] = given[shared]
-    return frames
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One policy at one occupancy, with frames to count."""
+
+    policy: Policy
+    occupancy: float
+    frames: NDArray[np.uint16]
+
+    @property
+    def events(self) -> EventSettings:
+        """Default settings but for the policy."""
+        return EventSettings(policy=self.policy)
 
 
-def make_pixels() -> PixelMaps:
-    """Equal pixels."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of this suite."""
+    parser.add_argument("--backend", choices=("cpu", "cuda", "all"), default="all")
+    parser.add_argument("--policy", choices=(*get_args(Policy), "all"), default="add")
+    parser.add_argument("--turns", type=int, default=TURNS, help="timed runs of each contender")
+    parser.add_argument("--frames", type=int, help="default: twice the last-level cache or more")
 
-    def equal(value: float) -> NDArray[np.float32]:
-        return np.full(SHAPE, value, np.float32)
 
-    return PixelMaps(
-        pedestal_adu=equal(0),
-        gradient_kev_per_adu=equal(GRADIENT_KEV_PER_ADU),
-        intercept_kev=equal(INTERCEPT_KEV),
-        threshold_kev=equal(THRESHOLD_ADU * GRADIENT_KEV_PER_ADU + INTERCEPT_KEV),
-        masked=np.zeros(SHAPE, bool),
+def run(options: argparse.Namespace) -> Table:
+    """Measure; takes about a minute per policy.
+
+    Raises
+    ------
+    BackendUnavailableError
+        ``--backend cuda`` on a machine without a usable GPU.
+    """
+    n_frames = options.frames or max(MIN_FRAMES, CACHES * (cache_bytes() or 0) // FRAME_BYTES)
+    policies = get_args(Policy) if options.policy == "all" else (options.policy,)
+    backends, notes = _usable(options.backend)
+    rows: list[dict[str, Cell]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        chains = compile_chains(Path(folder))
+        for case in _cases(policies, n_frames):
+            contenders = _comparators(case, chains) | _contenders(case, backends)
+            timings = take_turns(contenders, options.turns)
+            rows += [_row(case, timings, name) for name in LIMIT_OF if _took_part(name, timings)]
+    spreads = [row["spread_percent"] for row in rows]
+    return Table(
+        title=f"kernels: {n_frames} frames of 80 x 80 ({n_frames * FRAME_BYTES / MIB:.0f} MiB), "
+        f"1000 bins, 30 % of photons shared, {n_cores()} cores, medians of {options.turns} turns",
+        columns=COLUMNS,
+        rows=rows,
+        notes=[
+            *notes,
+            _comparator_note(),
+            noise_note([spread for spread in spreads if isinstance(spread, float)]),
+        ],
     )
 
 
-def compile_comparator(folder: Path) -> ctypes.CDLL | None:
-    """Compile for this very processor, as numba does; None where there is no compiler."""
-    compiler = shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
-        return None
-    library = folder / "facility_chain.so"
-    options = ["-O3", "-march=native", "-shared", "-fPIC", "-o", str(library)]
-    subprocess.run([compiler, *options, str(COMPARATOR)], check=True)
-    return ctypes.CDLL(str(library))
+def _usable(backend: str) -> tuple[list[str], list[str]]:
+    """The backends to measure, and a sentence about the one that is missing."""
+    if backend == "cpu":
+        return ["cpu"], []
+    try:
+        gpu.describe_gpu()
+    except BackendUnavailableError as error:
+        if backend == "cuda":
+            raise
+        return ["cpu"], [f"No CUDA figures: {error}"]
+    return (["cuda"] if backend == "cuda" else ["cpu", "cuda"]), []
 
 
-def comparator_run(library: ctypes.CDLL, frames: NDArray[np.uint16]) -> Callable[[], object]:
-    """One pass of the comparator over the frames."""
-    gradient = np.full(SHAPE, GRADIENT_KEV_PER_ADU, np.float32)
-    intercept = np.full(SHAPE, INTERCEPT_KEV, np.float32)
-    spectra = np.zeros((*SHAPE, SPECTRUM.n_bins), np.uint32)
-
-    def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
-        return ctypes.c_void_p(array.ctypes.data)
-
-    return lambda: library.count_frames(
-        pointer(frames),
-        ctypes.c_size_t(len(frames)),
-        *SHAPE,
-        ctypes.c_float(THRESHOLD_ADU),
-        pointer(gradient),
-        pointer(intercept),
-        SPECTRUM.n_bins,
-        ctypes.c_float(SPECTRUM.bin_kev),
-        pointer(spectra),
-    )
+def _cases(policies: tuple[Policy, ...], n_frames: int) -> Iterator[Case]:
+    for occupancy in OCCUPANCIES:
+        frames = make_frames(occupancy, n_frames)
+        for policy in policies:
+            yield Case(policy, occupancy, frames)
 
 
-def kernel_run(frames: NDArray[np.uint16], policy: str) -> Callable[[], object]:
-    """One pass of the event kernels over the frames."""
-    events = EventSettings(policy=policy)  # type: ignore[arg-type]
-    backend = CpuBackend(events=events, spectrum=SPECTRUM, pixels=make_pixels())
+def _comparators(case: Case, chains: dict[str, ctypes.CDLL]) -> dict[str, Contender]:
+    """A plain scan of the frames, and the facility's chain."""
+    counters = {name: FacilityChain(library, case.policy) for name, library in chains.items()}
+    return {"scan": Contender(case.frames.max, len(case.frames))} | {
+        name: Contender(partial(counter.add, case.frames), len(case.frames))
+        for name, counter in counters.items()
+    }
 
+
+def _contenders(case: Case, backends: list[str]) -> dict[str, Contender]:
+    contenders = {}
+    if "cpu" in backends:
+        contenders["one core"] = Contender(_count(_open_cpu(case), case), len(case.frames))
+        contenders["all cores"] = _on_all_cores(case)
+    if "cuda" in backends:
+        contenders |= gpu.contenders(case.frames, case.events, SPECTRUM, make_pixels())
+    return contenders
+
+
+def _open_cpu(case: Case) -> Backend:
+    return CpuBackend(events=case.events, spectrum=SPECTRUM, pixels=make_pixels(), threads=1)
+
+
+def _on_all_cores(case: Case) -> Contender:
+    """A camera for each core, each with its own backend and part of the frames."""
+    parts = np.array_split(case.frames, n_cores())
+    actions = [_count(_open_cpu(case), replace(case, frames=part)) for part in parts]
+
+    def repeat(action: Callable[[], None]) -> None:
+        for _ in range(REPEATS):
+            action()
+
+    def run_all() -> None:
+        threads = [Thread(target=repeat, args=(action,)) for action in actions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return Contender(run_all, REPEATS * len(case.frames))
+
+
+def _count(backend: Backend, case: Case) -> Callable[[], None]:
     def count() -> None:
-        for begin in range(0, len(frames), BATCH):
-            backend.add(frames[begin : begin + BATCH], begin)
+        for begin in range(0, len(case.frames), BATCH):
+            backend.add(case.frames[begin : begin + BATCH], begin)
 
     return count
 
 
-def median_rates_hz(
-    runs: dict[str, Callable[[], object]], n_frames: int, n_pairs: int
-) -> dict[str, float]:
-    """Median frames per second of each, taking turns so that a busy machine slows all alike."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(n_pairs + 1):
-        for name, run in runs.items():
-            began = time.perf_counter()
-            run()
-            if turn:  # the first warms up
-                times[name].append(time.perf_counter() - began)
-    return {name: n_frames / statistics.median(taken) for name, taken in times.items()}
+def _took_part(name: str, timings: Timings) -> bool:
+    return timings.median_hz("one core" if name == "cpu" else name) is not None
 
 
-def measure(
-    occupancy: float, n_frames: int, n_pairs: int, library: ctypes.CDLL | None
-) -> dict[str, float]:
-    """One row of the table."""
-    frames = make_frames(occupancy, n_frames)
-    runs = {policy: kernel_run(frames, policy) for policy in ("add", "discriminate")}
-    runs["scan"] = frames.max
-    if library is not None:
-        runs["comparator"] = comparator_run(library, frames)
-    rates = median_rates_hz(runs, n_frames, n_pairs)
-    rates["ratio"] = rates["add"] / rates.get("comparator", np.nan)
-    rates["of_scan"] = rates["add"] / rates["scan"]
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"occupancy": occupancy, **rates, "peak_mib": peak_kib / 1024}
+def _row(case: Case, timings: Timings, name: str) -> dict[str, Cell]:
+    """Figures of one backend; a CPU is compared per core, a GPU as a whole."""
+    cpu = name == "cpu"
+    chief, limit = ("one core" if cpu else name), LIMIT_OF[name]
+    rival = limit if timings.median_hz("facility") is None else "facility"
+    fraction, limit_hz = timings.ratio(chief, limit), timings.median_hz(limit)
+    return {
+        "backend": name,
+        "policy": case.policy,
+        "occupancy_percent": 100 * case.occupancy,
+        "per_core_hz": timings.median_hz("one core") if cpu else None,
+        "total_hz": timings.median_hz("all cores" if cpu else name),
+        "facility_hz": timings.median_hz("facility"),
+        "ratio": timings.ratio(chief, "facility"),
+        "native_ratio": timings.ratio(chief, "native"),
+        "spread_percent": timings.spread_percent(chief, rival),
+        "limit_gb_s": None if limit_hz is None else limit_hz * FRAME_BYTES / 1e9,
+        "limit_percent": None if fraction is None else 100 * fraction,
+        "memory_mib": (_cpu_bytes(case) if cpu else _gpu_bytes(case)) / MIB,
+    }
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=16384)
-    parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        library = compile_comparator(Path(folder))
-        rows = [measure(o, options.frames, options.pairs, library) for o in OCCUPANCIES]
-    print(f"{platform.processor() or platform.machine()}, frames/s on one core")
-    names = list(rows[0])
-    print("".join(f"{name:>14}" for name in names))
-    for row in rows:
-        print("".join(f"{row[name]:14,.{0 if row[name] > 100 else 2}f}" for name in names))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": platform.processor(), "rows": rows}))
+def _gpu_bytes(case: Case) -> int:
+    return gpu.device_bytes(case.frames, case.events, SPECTRUM, make_pixels())
 
 
-if __name__ == "__main__":
-    main()
+def _cpu_bytes(case: Case) -> int:
+    """Most that NumPy held for the backend while it was made and counted a batch."""
+    tracemalloc.start()
+    try:
+        _open_cpu(case).add(case.frames[:BATCH], 0)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def _comparator_note() -> str:
+    if find_compiler() is None:
+        return "No C++ compiler here: the columns of the comparator are empty."
+    release, native = (" ".join(FLAGS[name]) for name in ("facility", "native"))
+    return (
+        f"Ratios are to the facility's algorithm in C++ on one core, compiled with {release}, "
+        f"and in the column native with {native}."
+    )

@@ -1,24 +1,20 @@
-"""What this machine sustains, stage by stage; prints frames per second and times real time.
-
-Run: python benchmarks/throughput.py [--seconds 3]
-
-Medians of five runs each. The simulator, ZeroMQ and the event kernels use one core each; process
-reads, unpacks, counts and writes the result.
-"""
+"""Suite: what this machine sustains, stage by stage, from the simulator to the result file."""
 
 import argparse
-import platform
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hexlive.benchmarks.frames import OCCUPANCIES
+from hexlive.benchmarks.table import Cell, Column, Table
 from hexlive.kernels.backend import open_backend
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config
@@ -30,10 +26,58 @@ from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.simulate import Simulator, SimulatorSettings
 from hexlive.stream.sources import ZmqSource
 
-REAL_TIME_HZ = 9_000.0
-BATCH = 256
-N_RUNS = 5
-OCCUPANCIES = (0.01, 0.03, 0.10)
+REAL_TIME_HZ: Final = 9_000.0
+BATCH: Final = 256
+N_RUNS: Final = 5
+SECONDS: Final = 3.0
+COLUMNS: Final = (
+    Column(key="stage", heading="stage"),
+    Column(key="occupancy_percent", heading="occupancy", unit="%"),
+    Column(key="rate_hz", heading="rate", unit="frames/s"),
+    Column(key="real_time", heading="rate", unit="x 9 kHz", digits=1),
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of this suite."""
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="frames at 9 kHz per stage")
+
+
+def run(options: argparse.Namespace) -> Table:
+    """Measure each stage by itself."""
+    n_frames = BATCH * max(1, round(options.seconds * REAL_TIME_HZ / BATCH))
+    rows: list[dict[str, Cell]] = [
+        {
+            "stage": stage,
+            "occupancy_percent": 100 * occupancy,
+            "rate_hz": rate_hz,
+            "real_time": rate_hz / REAL_TIME_HZ,
+        }
+        for stage, occupancy, rate_hz in stages(n_frames)
+    ]
+    return Table(
+        title=f"throughput: {n_frames} frames of 80 x 80, 800 bins, medians of {N_RUNS} runs",
+        columns=COLUMNS,
+        rows=rows,
+        notes=[
+            "Simulator and ZeroMQ use one core each; process reads, unpacks, counts and writes.",
+        ],
+    )
+
+
+def stages(n_frames: int) -> Iterator[tuple[str, float, float]]:
+    """Stage, occupancy and frames per second, one after the other."""
+    for occupancy in OCCUPANCIES:
+        made = simulator(occupancy, n_frames)
+        frames = made.frames(1, 1, 0, n_frames)
+        yield "event kernels", occupancy, kernel_hz(frames, made.camera.calibration())
+    lowest = OCCUPANCIES[0]
+    made = simulator(lowest, n_frames)
+    frames = made.frames(1, 1, 0, n_frames)
+    yield "ZeroMQ, encode to decode", lowest, transport_hz(frames)
+    yield "simulator", lowest, median_hz(n_frames, lambda: made.frames(1, 1, 0, n_frames))
+    with tempfile.TemporaryDirectory() as folder:
+        yield "hexlive process", lowest, process_hz(made, Path(folder))
 
 
 def simulator(occupancy: float, n_frames: int) -> Simulator:
@@ -107,32 +151,3 @@ def process_hz(made: Simulator, folder: Path) -> float:
         made.settings.n_frames,
         lambda: run_session(open_file(recording), config, calibration, outputs),
     )
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="frames at 9 kHz per stage")
-    n_frames = BATCH * max(1, round(parser.parse_args().seconds * REAL_TIME_HZ / BATCH))
-    rows: list[tuple[str, float]] = []
-    for occupancy in OCCUPANCIES:
-        made = simulator(occupancy, n_frames)
-        frames = made.frames(1, 1, 0, n_frames)
-        calibration = made.camera.calibration()
-        rows.append((f"event kernels, 1 core, {occupancy:.0%}", kernel_hz(frames, calibration)))
-        if occupancy == OCCUPANCIES[0]:
-            rows.append(("ZeroMQ, encode to decode", transport_hz(frames)))
-    made = simulator(OCCUPANCIES[0], n_frames)
-    rows.append(
-        ("simulator, 1 core, 1%", median_hz(n_frames, lambda: made.frames(1, 1, 0, n_frames)))
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        rows.append(("hexlive process, 1%", process_hz(made, Path(folder))))
-    print(f"{platform.processor() or platform.machine()}, 80 x 80, 800 bins, median of {N_RUNS}")
-    print(f"{'stage':34}{'frames/s':>12}{'x 9 kHz':>10}")
-    for stage, rate_hz in rows:
-        print(f"{stage:34}{rate_hz:12,.0f}{rate_hz / REAL_TIME_HZ:10.1f}")
-
-
-if __name__ == "__main__":
-    main()

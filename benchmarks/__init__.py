@@ -1,0 +1,1 @@
+"""Figures: what this machine sustains, beside its limits; nothing else imports this."""

@@ -1,0 +1,150 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hexlive.benchmarks import app, gpu
+from hexlive.benchmarks.frames import OCCUPANCIES, THRESHOLD_ADU, make_frames
+from hexlive.benchmarks.kernels import COLUMNS
+from hexlive.kernels.backend import BackendUnavailableError
+
+SMALL = {
+    "kernels": ("--backend", "cpu", "--turns", "2", "--frames", "32"),
+    "throughput": ("--seconds", "0.05"),
+}
+Bench = Callable[..., tuple[object, str]]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    """Run the program; give back what it ended with (None: success) and what it printed."""
+
+    def run(*words: object) -> tuple[object, str]:
+        monkeypatch.setattr("sys.argv", ["bench", *map(str, words)])
+        ended: object = None
+        try:
+            app.main()
+        except SystemExit as exit_:
+            ended = exit_.code
+        said = capsys.readouterr()
+        return ended, said.out + said.err
+
+    return run
+
+
+@pytest.fixture
+def no_gpu() -> None:
+    try:
+        name = gpu.describe_gpu()["name"]
+    except BackendUnavailableError:
+        return
+    pytest.skip(f"there is a GPU here ({name})")
+
+
+def measured(bench: Bench, path: Path, suite: str, *words: str) -> dict[str, Any]:
+    """The JSON of one suite, all of it."""
+    ended, said = bench(suite, *SMALL[suite], *words, "--json", path)
+    assert ended is None, said
+    document = json.loads(path.read_text())
+    assert document["suites"][suite]["title"] in said
+    return document
+
+
+@pytest.mark.parametrize("suite", app.SUITES)
+def test_every_row_has_a_figure_for_every_column(bench: Bench, tmp_path: Path, suite: str) -> None:
+    record = measured(bench, tmp_path / "new" / "figures.json", suite)["suites"][suite]
+    keys = {column["key"] for column in record["columns"]}
+    assert record["rows"]
+    assert all(set(row) == keys for row in record["rows"])
+
+
+def test_the_kernels_are_compared_at_every_occupancy(bench: Bench, tmp_path: Path) -> None:
+    rows = measured(bench, tmp_path / "k.json", "kernels")["suites"]["kernels"]["rows"]
+    assert [row["occupancy_percent"] for row in rows] == [100 * o for o in OCCUPANCIES]
+    assert all(row["per_core_hz"] > 0 < row["limit_percent"] for row in rows)
+    assert all(row["memory_mib"] > 80 * 80 * 1000 * 4 / 2**20 for row in rows)
+
+
+def test_all_policies_can_be_compared(bench: Bench, tmp_path: Path) -> None:
+    document = measured(bench, tmp_path / "k.json", "kernels", "--policy", "all")
+    policies = {row["policy"] for row in document["suites"]["kernels"]["rows"]}
+    assert policies == {"add", "discriminate", "none"}
+
+
+def test_figures_say_where_they_come_from_but_not_when(bench: Bench, tmp_path: Path) -> None:
+    document = measured(bench, tmp_path / "k.json", "kernels")
+    assert set(document) == {"machine", "compiler", "gpu", "suites"}
+    assert document["machine"]["processor"]
+    assert document["machine"]["cores"] >= 1
+    assert {"numpy", "numba"} <= set(document["machine"]["packages"])
+
+
+def test_without_a_compiler_the_comparator_is_absent_and_the_table_says_so(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    document = measured(bench, tmp_path / "k.json", "kernels")
+    record = document["suites"]["kernels"]
+    absent = ("facility_hz", "ratio", "native_ratio")
+    assert all(row[key] is None for row in record["rows"] for key in absent)
+    assert document["compiler"] is None
+    assert any("No C++ compiler" in note for note in record["notes"])
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_without_a_gpu_its_figures_are_absent_and_the_table_says_so(
+    bench: Bench, tmp_path: Path
+) -> None:
+    document = measured(bench, tmp_path / "k.json", "kernels", "--backend", "all")
+    record = document["suites"]["kernels"]
+    assert {row["backend"] for row in record["rows"]} == {"cpu"}
+    assert any(note.startswith("No CUDA figures: ") for note in record["notes"])
+    assert document["gpu"] is None
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_asking_for_a_gpu_that_is_not_there_is_one_sentence(bench: Bench) -> None:
+    ended, _ = bench("kernels", "--backend", "cuda")
+    assert str(ended).startswith("hexlive: CUDA ")
+    assert "\n" not in str(ended)
+
+
+def test_an_unknown_suite_is_wrong_use(bench: Bench) -> None:
+    ended, said = bench("nonsense")
+    assert ended == 2
+    assert "nonsense" in said
+
+
+def test_help_shows_the_options_of_the_suite_and_an_example(bench: Bench) -> None:
+    ended, said = bench("kernels", "--help")
+    assert ended == 0
+    assert "--turns" in said
+    assert app.EPILOG in said
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("NVIDIA H200", "nvidia-h200"), ("NVIDIA A100-SXM4 (80GB)", "nvidia-a100-sxm4-80gb")],
+)
+def test_a_gpu_names_its_file(name: str, stem: str) -> None:
+    assert gpu.file_stem(name) == stem
+
+
+@pytest.mark.parametrize("occupancy", OCCUPANCIES)
+def test_the_frames_have_the_occupancy_that_they_claim(occupancy: float) -> None:
+    hit = make_frames(occupancy, 200) >= THRESHOLD_ADU
+    assert hit.mean() == pytest.approx(occupancy, rel=0.08)
+
+
+def test_three_in_ten_photons_are_shared() -> None:
+    hit = make_frames(0.001, 2000) >= THRESHOLD_ADU
+    pairs = np.count_nonzero(hit[:, :, 1:] & hit[:, :, :-1])
+    assert pairs / (np.count_nonzero(hit) - pairs) == pytest.approx(0.3, abs=0.03)
+
+
+def test_every_kernel_column_has_its_own_key() -> None:
+    keys = [column.key for column in COLUMNS]
+    assert len(set(keys)) == len(keys)
