@@ -38,6 +38,8 @@ class Calibration:
         ``(rows, columns) uint8``, 1 = excluded.
     threshold_kev
         ``(rows, columns) float32``, or None: the configured value everywhere.
+    charge_loss
+        ``(nodes,) float32``, or None: the curve of docs/events.md for events of two pixels.
     sources
         Names of the files it was made from.
     """
@@ -48,6 +50,7 @@ class Calibration:
     intercept_kev: NDArray[np.float32]
     mask: NDArray[np.uint8]
     threshold_kev: NDArray[np.float32] | None = None
+    charge_loss: NDArray[np.float32] | None = None
     sources: tuple[str, ...] = ()
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -74,6 +77,7 @@ class Calibration:
             threshold_kev=threshold,
             masked=self.mask.astype(bool),
             window_edges_kev=window_edges_kev,
+            charge_loss=self.charge_loss,
             modules=modules,
         )
 
@@ -111,6 +115,8 @@ class Calibration:
                     file[name] = array
                     file[name].attrs["units"] = name.split("_", 1)[1].replace("_per_", "/")
             file["mask"] = self.mask
+            if self.charge_loss is not None:
+                file["charge_loss"] = self.charge_loss
             file.attrs["id"] = self.id
             file.attrs["created"] = datetime.now(UTC).isoformat()
             file.attrs["source_files"] = list(self.sources)
@@ -123,7 +129,8 @@ def load_calibration(path: Path) -> Calibration:
     Raises
     ------
     FileError
-        Missing, not HDF5, without a gradient, not numbers, or arrays of different shapes.
+        Missing, not HDF5, without a gradient, not numbers, arrays of different shapes, or a
+        charge-loss curve that is none.
     """
     with opened(path) as file:
         shape = _required(file, "gradient_kev_per_adu", path).shape
@@ -133,9 +140,11 @@ def load_calibration(path: Path) -> Calibration:
                 maps[name] = np.zeros(shape, np.float32)
         flags = _map(file, "mask", path)
         mask = np.zeros(shape, np.uint8) if flags is None else (flags != 0).astype(np.uint8)
+        curve = _map(file, "charge_loss", path)
         calibration = Calibration(
             **maps,
             mask=mask,
+            charge_loss=None if curve is None else charge_loss_curve(curve, path),
             sources=tuple(str(name) for name in file.attrs.get("source_files", ())),
             id=str(file.attrs.get("id", "unknown")),
         )
@@ -144,6 +153,25 @@ def load_calibration(path: Path) -> Calibration:
         if array is not None and (array.ndim != 2 or array.shape != shape):
             raise FileError(f"{path}: {name} is {array.shape}, the gradient is {shape}.")
     return calibration
+
+
+def charge_loss_curve(values: NDArray[np.floating], path: Path) -> NDArray[np.float32]:
+    """Take ``(nodes,)`` numbers as a charge-loss curve.
+
+    Raises
+    ------
+    FileError
+        Not one-dimensional, fewer than 2 nodes, or a factor that is not finite and above 0.
+    """
+    with np.errstate(over="ignore"):
+        curve = values.astype(np.float32)
+    if curve.ndim != 1 or len(curve) < 2:
+        raise FileError(
+            f"{path}: charge_loss is {curve.shape}; give 2 or more factors, from R = -1 to 1."
+        )
+    if not (np.isfinite(curve) & (curve > 0)).all():
+        raise FileError(f"{path}: a factor of charge_loss is not finite and above 0.")
+    return curve
 
 
 def _map(file: h5py.File, name: str, path: Path) -> NDArray[np.float32] | None:

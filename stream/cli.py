@@ -56,6 +56,22 @@ def monitor_command(address: str, snapshot: Path | None, timeout_s: float) -> li
     return command if snapshot is None else [*command, "--snapshot", str(snapshot)]
 
 
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)
+def bench(context: typer.Context) -> None:
+    """Measure what this machine sustains, beside its limits.
+
+    Example: hexlive bench kernels --json kernels.json
+    """
+    command = [sys.executable, "-m", "hexlive.benchmarks.app", *context.args]
+    raise typer.Exit(subprocess.call(command))
+
+
 @app.command()
 def doctor() -> None:
     """Say what this machine offers: OK, absent (with what to install), or ERROR.
@@ -72,6 +88,7 @@ def doctor() -> None:
 def main() -> None:
     """Run the command line; errors are one sentence and exit code 1 (2 for wrong use)."""
     logging.basicConfig(format="hexlive: %(message)s")
+    logging.getLogger("hexlive").setLevel(logging.INFO)
     try:
         app()
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """``hexlive calibrate``: make a calibration file."""
 
-import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from hexlive.stream.calibration import (
     Calibration,
     calibration_from_dark,
+    charge_loss_curve,
     usable_pixels,
 )
 from hexlive.stream.console import say
 from hexlive.stream.files import FileError, opened, refuse_same
+from hexlive.stream.maps import read_map, read_numbers
 
 calibrate = typer.Typer(help="Make a calibration file.", no_args_is_help=True)
 
@@ -29,6 +31,13 @@ GradientOption = Annotated[
 InterceptOption = Annotated[
     str, typer.Option("--intercept", help="keV: .npy, odin text (.gz), or one number.")
 ]
+ChargeLossOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--charge-loss",
+        help=".npy or text: factors on the energy of two-pixel events, from R = -1 to 1.",
+    ),
+]
 OutOption = Annotated[Path, typer.Option("--out", help="Calibration file to write.")]
 
 
@@ -38,6 +47,7 @@ def dark(
     gradient: GradientOption,
     intercept: InterceptOption = "0",
     dataset: Annotated[str | None, typer.Option(help="Path of the frames.")] = None,
+    charge_loss: ChargeLossOption = None,
     out: OutOption = Path("calibration.h5"),
 ) -> None:
     """Pedestal, noise, dead and hot pixels from frames taken without beam.
@@ -45,12 +55,14 @@ def dark(
     Example: hexlive calibrate dark dark.h5 --gradient g.npy --intercept i.npy --out cal.h5
     """
     maps = {"the gradient": Path(gradient), "the intercept": Path(intercept)}
-    refuse_same({"The calibration": out}, {"the dark": file, **maps})
+    others = {"the dark": file, "the charge-loss curve": charge_loss}
+    refuse_same({"The calibration": out}, {**maps, **others})
     frames = _dark_frames(file, dataset)
     shape = (frames.shape[1], frames.shape[2])
     calibration = calibration_from_dark(
-        frames, _map(gradient, shape), _map(intercept, shape), sources=(file.name,)
+        frames, read_map(gradient, shape), read_map(intercept, shape), sources=(file.name,)
     )
+    calibration = replace(calibration, charge_loss=_curve(charge_loss))
     calibration.require_usable()
     calibration.save(out)
     noise_kev = np.median(calibration.noise_adu * calibration.gradient_kev_per_adu)
@@ -72,29 +84,41 @@ def import_(
     threshold: Annotated[
         str | None, typer.Option(help="keV: .npy or one number; default: the configuration's.")
     ] = None,
+    charge_loss: ChargeLossOption = None,
     out: OutOption = Path("calibration.h5"),
 ) -> None:
     """Calibration from maps made elsewhere; a gradient of 0 marks a dead pixel.
 
     Example: hexlive calibrate import --gradient gradients.txt --intercept intercepts.txt
     """
-    maps = {"the gradient": Path(gradient), "the intercept": Path(intercept)}
-    refuse_same({"The calibration": out}, maps)
+    files = {
+        "the gradient": Path(gradient),
+        "the intercept": Path(intercept),
+        "the pedestal": Path(pedestal),
+        "the threshold": Path(threshold) if threshold else None,
+        "the charge-loss curve": charge_loss,
+    }
+    refuse_same({"The calibration": out}, files)
     shape = (rows, columns)
-    gradient_map, intercept_map = _map(gradient, shape), _map(intercept, shape)
-    pedestal_map = _map(pedestal, shape)
+    gradient_map, intercept_map = read_map(gradient, shape), read_map(intercept, shape)
+    pedestal_map = read_map(pedestal, shape)
     calibration = Calibration(
         pedestal_adu=pedestal_map,
         noise_adu=np.zeros(shape, np.float32),
         gradient_kev_per_adu=gradient_map,
         intercept_kev=intercept_map,
-        threshold_kev=None if threshold is None else _map(threshold, shape),
+        threshold_kev=None if threshold is None else read_map(threshold, shape),
         mask=(~usable_pixels(gradient_map, intercept_map, pedestal_map)).astype(np.uint8),
+        charge_loss=_curve(charge_loss),
         sources=tuple(Path(name).name for name in (gradient, intercept)),
     )
     calibration.require_usable()
     calibration.save(out)
     say(f"{out}: {rows} x {columns} pixels, {int(calibration.mask.sum())} masked")
+
+
+def _curve(path: Path | None) -> NDArray[np.float32] | None:
+    return None if path is None else charge_loss_curve(read_numbers(path), path)
 
 
 def _dark_frames(path: Path, dataset: str | None) -> NDArray[np.uint16]:
@@ -111,38 +135,3 @@ def _dark_frames(path: Path, dataset: str | None) -> NDArray[np.uint16]:
             )
         frames: NDArray[np.uint16] = data[()]
     return frames
-
-
-def _map(text: str, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """A per-pixel map from a file or from one number.
-
-    Raises
-    ------
-    FileError
-        Not a number and not a file with exactly rows x columns numbers.
-    """
-    try:
-        return np.full(shape, float(text), np.float32)
-    except ValueError:
-        values = _numbers(Path(text))
-    if values.size != shape[0] * shape[1]:
-        raise FileError(
-            f"{text} holds {values.size} numbers, "
-            f"{shape[0]} x {shape[1]} = {shape[0] * shape[1]} are needed."
-        )
-    return values.reshape(shape).astype(np.float32)
-
-
-def _numbers(path: Path) -> NDArray[np.float64]:
-    if not path.is_file():
-        raise FileError(f"{path} is neither a number nor a file.")
-    try:
-        if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
-            opener = gzip.open if path.suffix == ".gz" else open
-            with opener(path, "rt") as text:
-                values = np.array(text.read().split())
-        return np.asarray(values, np.float64)
-    except (ValueError, TypeError, OSError, EOFError) as error:
-        raise FileError(f"{path} does not hold numbers: {error}.") from error

@@ -7,13 +7,21 @@ from typing import Annotated
 import typer
 
 from hexlive.stream.calibration import load_calibration
-from hexlive.stream.cli_options import Backend, ConfigFile, Device, conclude
+from hexlive.stream.cli_options import (
+    Backend,
+    Compat,
+    ConfigFile,
+    Device,
+    conclude,
+    device_name,
+)
 from hexlive.stream.config import ConfigError, load_config, with_overrides
 from hexlive.stream.console import ProgressSink
 from hexlive.stream.files import refuse_same
 from hexlive.stream.reconstruction import reconstruct_file
 from hexlive.stream.recordings import open_file
-from hexlive.stream.session import Outputs, fit_detector, run_session, stop_on_signals
+from hexlive.stream.session import Outputs, fit_detector, run_session
+from hexlive.stream.stopping import stop_on_signals
 
 
 def process(
@@ -24,13 +32,14 @@ def process(
         str | None, typer.Option(help="Path of the frames; default: the usual places.")
     ] = None,
     backend: Backend = Device.auto,
+    compat: Compat = None,
     out: Annotated[Path, typer.Option(help="Result file (NeXus).")] = Path("result.nxs"),
 ) -> None:
     """Process a recording, as fast as this machine can: the same counts as live.
 
     Example: hexlive process recording.h5 --calibration cal.h5 --out result.nxs
     """
-    config = load_config(config_file)
+    device, config = device_name(backend, compat), load_config(config_file)
     source = open_file(file, dataset, config.detector.frame_rate_hz)
     config = fit_detector(config, source.shape, explicit=config_file is not None)
     outputs = Outputs(result=out)
@@ -40,7 +49,7 @@ def process(
     maps = load_calibration(calibration)
     with stop_on_signals() as stop, closing(ProgressSink(source.n_frames)) as progress:
         outcome = run_session(
-            source, config, maps, outputs, backend=backend.value, stop=stop, progress=progress
+            source, config, maps, outputs, device=device, stop=stop, progress=progress
         )
     conclude(outcome, outputs)
 

@@ -11,10 +11,21 @@ import msgspec
 import typer
 
 from hexlive.stream.calibration import load_calibration
-from hexlive.stream.cli_options import Address, Backend, Device, conclude, rate_hz
+from hexlive.stream.cli_options import (
+    Address,
+    Backend,
+    Compat,
+    Device,
+    Sparse,
+    conclude,
+    device_name,
+    listing_adu,
+    rate_hz,
+)
 from hexlive.stream.config import Config, load_config
 from hexlive.stream.console import ProgressSink, say
 from hexlive.stream.ledger import Ledger
+from hexlive.stream.listing import listed
 from hexlive.stream.model import Message
 from hexlive.stream.pipeline import Pace
 from hexlive.stream.pipeline import run as run_pipeline
@@ -26,8 +37,8 @@ from hexlive.stream.session import (
     live_sender,
     live_source,
     run_session,
-    stop_on_signals,
 )
+from hexlive.stream.stopping import stop_on_signals
 
 
 def run(
@@ -36,6 +47,7 @@ def run(
         Path | None, typer.Option(help="Instead of detector.calibration in the configuration.")
     ] = None,
     backend: Backend = Device.auto,
+    compat: Compat = None,
 ) -> None:
     """Process a live stream until the series ends or Ctrl-C.
 
@@ -43,7 +55,7 @@ def run(
 
     Example: hexlive run --config beamtime.toml
     """
-    config = load_config(config_file)
+    device, config = device_name(backend, compat), load_config(config_file)
     path = calibration or config.detector.calibration
     if path is None:
         raise typer.BadParameter("name a calibration: [detector] calibration, or --calibration.")
@@ -62,7 +74,7 @@ def run(
     ):
         say(f"listening on {source.address}; Ctrl-C ends the run")
         outcome = run_session(
-            source, config, maps, outputs, backend=backend.value, stop=stop, progress=progress
+            source, config, maps, outputs, device=device, stop=stop, progress=progress
         )
     conclude(outcome, outputs)
 
@@ -100,6 +112,7 @@ def replay(
     rate: Annotated[str, typer.Option(help="Frames per second, or max.")] = "9000",
     loop: Annotated[bool, typer.Option(help="Again and again, each time a new series.")] = False,
     dataset: Annotated[str | None, typer.Option(help="Path of the frames.")] = None,
+    sparse: Sparse = None,
 ) -> None:
     """Send a recording as a stream.
 
@@ -107,11 +120,12 @@ def replay(
     """
     speed_hz = rate_hz(rate)
     source = open_file(file, dataset)
+    listing = listing_adu(sparse, source.shape)
     with (
         stop_on_signals() as stop,
         closing(live_sender(address, source.shape, stop.asked)) as sender,
     ):
-        sender.send_all(paced(_series(source, loop), speed_hz, stop.asked))
+        sender.send_all(listed(paced(_series(source, loop), speed_hz, stop.asked), listing))
 
 
 def _series(source: FileSource, loop: bool) -> Iterator[Message]:

@@ -4,9 +4,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from hexlive.stream.console import say
+from hexlive.stream.device import DeviceName
+from hexlive.stream.files import FileError
+from hexlive.stream.listing import Listing
+from hexlive.stream.maps import read_map
 from hexlive.stream.session import Outcome, Outputs
 
 
@@ -18,12 +23,30 @@ class Device(StrEnum):
     cpu = "cpu"
 
 
+class Chain(StrEnum):
+    """Whose counts to reproduce, for comparison."""
+
+    odin = "odin"
+    odin_5x5 = "odin-5x5"
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML; see docs/formats.md. Default: the paper's.")
 ]
 Backend = Annotated[Device, typer.Option("--backend", help="Where events are counted.")]
+Compat = Annotated[
+    Chain | None,
+    typer.Option("--compat", help="For comparison only: count as the facility's chain does."),
+]
 Address = Annotated[
     str, typer.Option("--to", help="Address of the receiver; a leading @ binds instead.")
+]
+Sparse = Annotated[
+    str | None,
+    typer.Option(
+        "--sparse",
+        help="Send lists of the pixels that reach so many ADU (.npy or one number), not frames.",
+    ),
 ]
 
 
@@ -44,6 +67,37 @@ def rate_hz(text: str) -> float | None:
     if not rate > 0:
         raise typer.BadParameter(f"--rate takes frames per second or max, not {text!r}.")
     return rate
+
+
+def device_name(backend: Device, compat: Chain | None) -> DeviceName:
+    """The device that the options name.
+
+    Raises
+    ------
+    typer.BadParameter
+        ``--compat`` with a GPU.
+    """
+    if compat is None:
+        return backend.value
+    if backend is Device.cuda:
+        raise typer.BadParameter("--compat runs on the CPU; leave --backend cuda out.")
+    return compat.value
+
+
+def listing_adu(sparse: str | None, shape: tuple[int, int]) -> Listing:
+    """What ``--sparse`` says, ``(rows, columns) float32, ADU``; None: send whole frames.
+
+    Raises
+    ------
+    FileError
+        Neither a number nor a map of this shape, or not finite everywhere.
+    """
+    if sparse is None:
+        return None
+    adu = read_map(sparse, shape)
+    if not np.isfinite(adu).all():
+        raise FileError(f"--sparse takes finite ADU for every pixel, not {sparse}.")
+    return adu
 
 
 def conclude(outcome: Outcome, outputs: Outputs) -> None:

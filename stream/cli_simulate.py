@@ -8,15 +8,17 @@ from typing import Annotated, Final
 
 import typer
 
-from hexlive.stream.cli_options import ConfigFile, rate_hz
+from hexlive.stream.cli_options import ConfigFile, Sparse, listing_adu, rate_hz
 from hexlive.stream.config import Config, ConfigError, load_config
 from hexlive.stream.console import say
 from hexlive.stream.demo import run_demo
 from hexlive.stream.files import part_of, refuse_same
+from hexlive.stream.listing import Listing, listed
 from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.sending import paced
-from hexlive.stream.session import live_sender, stop_on_signals
+from hexlive.stream.session import live_sender
 from hexlive.stream.simulate import Simulator, SimulatorSettings
+from hexlive.stream.stopping import stop_on_signals
 from hexlive.stream.truth import truth
 
 MAX_SEED: Final = 2**63 - 1  # the generators of the sensor take 64-bit integers
@@ -49,14 +51,14 @@ def simulate(
     truth_file: Annotated[
         Path | None, typer.Option("--truth", help="For what should be measured, JSON.")
     ] = None,
+    sparse: Sparse = None,
     config_file: ConfigFile = None,
 ) -> None:
     """Simulate an experiment with known truth, as a stream or as a recording.
 
     Example: hexlive simulate --to tcp://127.0.0.1:5555 --rate 9000 --occupancy 0.01
     """
-    if (address is None) == (out is None):
-        raise typer.BadParameter("name either --to or --out.")
+    _refuse_targets(address, out, sparse)
     config = load_config(config_file)
     settings = SimulatorSettings(
         seed=seed,
@@ -70,7 +72,7 @@ def simulate(
         compton=config.compton,
         components=config.components,
     )
-    speed_hz = rate_hz(rate)
+    speed_hz, listing = rate_hz(rate), listing_adu(sparse, config.detector.shape)
     products = {"The recording": out, "the calibration": calibration, "the truth": truth_file}
     refuse_same(products, {"the configuration": config_file})
     simulator = Simulator(settings)
@@ -78,7 +80,14 @@ def simulate(
         _write(simulator, config, out, calibration, truth_file)
     elif address is not None:
         _write_beside(simulator, config, calibration, truth_file)
-        _send(simulator, config, address, speed_hz)
+        _send(simulator, config, address, speed_hz, listing)
+
+
+def _refuse_targets(address: str | None, out: Path | None, sparse: str | None) -> None:
+    if (address is None) == (out is None):
+        raise typer.BadParameter("name either --to or --out.")
+    if sparse is not None and address is None:
+        raise typer.BadParameter("--sparse goes with --to; a recording holds whole frames.")
 
 
 def _write_beside(
@@ -93,12 +102,15 @@ def _write_beside(
         truth(simulator, config.events).save(truth_file)
 
 
-def _send(simulator: Simulator, config: Config, address: str, speed_hz: float | None) -> None:
+def _send(
+    simulator: Simulator, config: Config, address: str, speed_hz: float | None, listing: Listing
+) -> None:
     with (
         stop_on_signals() as stop,
         closing(live_sender(address, config.detector.shape, stop.asked)) as sender,
     ):
-        sender.send_all(paced(simulator.messages(started_s=time.time()), speed_hz, stop.asked))
+        messages = simulator.messages(started_s=time.time())
+        sender.send_all(listed(paced(messages, speed_hz, stop.asked), listing))
 
 
 def _write(

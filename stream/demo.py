@@ -19,8 +19,9 @@ from hexlive.stream.console import ProgressSink, say
 from hexlive.stream.demo_summary import NOTHING, compare, shortcomings, summarise
 from hexlive.stream.files import FileError
 from hexlive.stream.model import End, Frames, Message, ScanStart, Segment
-from hexlive.stream.session import Outputs, Stop, live_source, run_session, stop_on_signals
+from hexlive.stream.session import Outputs, live_source, run_session
 from hexlive.stream.simulate import Simulator, SimulatorSettings
+from hexlive.stream.stopping import Stop, stop_on_signals
 
 STATES: Final = (1, 2, 4)
 CT_AFTER: Final = (4,)

@@ -16,6 +16,8 @@ from typing import Final, Literal
 
 import zmq
 
+from hexlive.stream.device import find_gpu
+
 GB: Final = 1e9
 PROBE_BYTES: Final = 64 << 20
 DATA_RATE_BYTES_S: Final = 9000 * 80 * 80 * 2  # 9 kHz of 80 x 80 uint16
@@ -35,6 +37,7 @@ QApplication(["hexlive", "-platform", "offscreen"])
 print("Qt", PySide6.__version__)
 """
 DRAW_TIMEOUT_S: Final = 60.0
+USING_CPU: Final = "; the CPU is used"
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,8 @@ def _kernels() -> Finding:
 
 
 def _gpu() -> Finding:
-    if find_spec("cupy") is None:
-        return Finding("absent", "GPU", "pip install 'hexlive[cuda]'  (CuPy); the CPU is used")
-    cupy = import_module("cupy")
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-        name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return Finding("absent", "GPU", f"CuPy is here, but no device: {error}")
-    return Finding("OK", "GPU", f"{name} ({count} in all), CuPy {cupy.__version__}")
+    usable, detail = find_gpu()
+    return Finding("OK", "GPU", detail) if usable else Finding("absent", "GPU", detail + USING_CPU)
 
 
 def _sockets() -> Finding:

@@ -26,7 +26,7 @@ from hexlive.stream.scans import ScanDesk
 
 UNKNOWN_START: Final = "late join"
 MAX_FRAME_NUMBER: Final = 2**62
-MAX_JUMP: Final = 2**32  # 5.5 days at 9 kHz; a wilder number is a damaged one
+MAX_JUMP: Final = 2**42  # 15 years at 9 kHz, 50 days at 1 MHz; a wilder number is a damaged one
 Shape = tuple[int, int]
 
 

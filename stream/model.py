@@ -16,6 +16,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]  # Unix time u
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Series = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 Version = Literal[1]
+Side = Annotated[int, msgspec.Meta(gt=0, le=4096)]  # pixels
 Mode = Literal["xcs", "ct"]
 
 
@@ -44,8 +45,8 @@ class Message(
 class Start(Message, tag="start", frozen=True, kw_only=True):
     """A series begins; its first frame has number ``first_frame``."""
 
-    rows: Annotated[int, msgspec.Meta(gt=0, le=4096)]
-    columns: Annotated[int, msgspec.Meta(gt=0, le=4096)]
+    rows: Side
+    columns: Side
     frame_rate_hz: Annotated[float, msgspec.Meta(gt=0)]
     started_s: Seconds
     first_frame: Count = 0
@@ -72,6 +73,30 @@ class Frames(Message, tag="frames", frozen=True, kw_only=True):
         begin = first_frame - self.first_frame
         part = self.frames[begin : end_frame - self.first_frame]
         return msgspec.structs.replace(self, first_frame=first_frame, frames=part)
+
+
+class EventList(Message, tag="events", frozen=True, kw_only=True):
+    """Consecutive frames as the list of their pixels above a threshold of the sender, in ADU.
+
+    On the wire only: ``hexlive.stream.wire.decode`` gives the ``Frames`` that it stands for, with
+    0 ADU where nothing is listed.
+
+    Attributes
+    ----------
+    count, shape
+        Number of frames, and (rows, columns) of each.
+    frame, pixel, adu
+        ``(n,)`` uint32, uint32, uint16: offset from ``first_frame``, row-major index, value;
+        strictly ascending in (frame, pixel).
+    """
+
+    first_frame: Count
+    timestamp_s: Seconds
+    count: Annotated[int, msgspec.Meta(gt=0, le=2**31)]
+    shape: tuple[Side, Side]
+    frame: NDArray[np.uint32]
+    pixel: NDArray[np.uint32]
+    adu: NDArray[np.uint16]
 
 
 class Segment(Message, tag="segment", frozen=True, kw_only=True):

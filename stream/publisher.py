@@ -118,7 +118,7 @@ def _health(report: Report, compton: ComptonResult, recording: str) -> Health:
         frames_missing=report.totals.lost,
         rejected=dict(report.rejected),
         live_time_s=compton.live_time_s,
-        occupancy=occupancy(compton.counts),
+        occupancy=compton.occupancy,
         cluster_fractions=cluster_fractions(compton.counts),
         recording=recording,
     )
@@ -134,11 +134,6 @@ def thinned(scan: CtView) -> CtView:
         for name, array in slices.items()
     }
     return msgspec.structs.replace(scan, pixel_um=scan.pixel_um * step, **parts)
-
-
-def occupancy(counts: Counts) -> float:
-    """Mean fraction of pixels hit per frame."""
-    return float(counts.hits.sum()) / max(1, counts.n_frames * counts.hits.size)
 
 
 def cluster_fractions(counts: Counts) -> tuple[float, float, float]:

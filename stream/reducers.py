@@ -1,11 +1,10 @@
 """The analyses of the stream: Compton and EMF maps, and the log of the battery cycler."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import Backend, Counts, open_backend
+from hexlive.kernels.backend import Backend, Counts
+from hexlive.kernels.tables import unusable_pixels
 from hexlive.reconstruct.components import Component, ComponentName, RegionSums, components
 from hexlive.reconstruct.compton import theta_map_rad, window_edges_kev
 from hexlive.reconstruct.emf import EmfResult, emf, emf_weights, pool
@@ -13,7 +12,10 @@ from hexlive.reconstruct.peak import peak_centre_kev
 from hexlive.reconstruct.profile import Profile, profile, profile_weights
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError
+from hexlive.stream.device import DeviceName, open_device
+from hexlive.stream.memory import require_memory
 from hexlive.stream.model import Cycler, Frames, Message, Segment, Start
+from hexlive.stream.notes import start_notes
 from hexlive.stream.results import ComptonResult, CyclerResult
 
 
@@ -24,13 +26,23 @@ class ComptonReducer:
     ----------
     config, calibration
         Of the same camera.
-    backend
-        "auto", "cuda" or "cpu".
+    device
+        "auto", "cuda", "cpu", or for comparison "odin" or "odin-5x5".
+
+    Attributes
+    ----------
+    valid
+        ``(rows, columns) bool``: pixels that can be hit.
+    notes
+        What the user should know of the calibration and the device, a sentence each.
 
     Raises
     ------
     ConfigError
-        The calibration is of another size, or settings and calibration do not fit together.
+        The calibration is of another size or has no usable pixel, settings and calibration do not
+        fit together, most pixels would be hit all the time, or the spectra do not fit into memory.
+    BackendUnavailableError
+        The device is not there.
     """
 
     busy = False
@@ -39,7 +51,7 @@ class ComptonReducer:
         self,
         config: Config,
         calibration: Calibration,
-        backend: Literal["auto", "cuda", "cpu"] = "auto",
+        device: DeviceName = "auto",
     ) -> None:
         shape = config.detector.shape
         if calibration.shape != shape:
@@ -47,17 +59,19 @@ class ComptonReducer:
                 f"The calibration is {calibration.shape[0]} x {calibration.shape[1]}, "
                 f"the detector is {shape[0]} x {shape[1]}."
             )
+        require_memory(config)
         self._config = config
         self.theta_rad = theta_map_rad(shape, config.detector.pitch_mm, config.compton)
-        self.valid: NDArray[np.bool_] = calibration.mask == 0
         windows_kev = window_edges_kev(self.theta_rad, config.compton)
+        pixels = calibration.pixel_maps(config.events, windows_kev, config.detector.modules)
+        self.valid: NDArray[np.bool_] = ~unusable_pixels(pixels)
+        if not self.valid.any():
+            raise ConfigError("The calibration has no usable pixel: all are masked or not finite.")
+        self.notes = start_notes(device, pixels, config.events)
         edges_kev = config.spectrum.edges_kev
         try:
-            self.backend: Backend = open_backend(
-                backend,
-                events=config.events,
-                spectrum=config.spectrum,
-                pixels=calibration.pixel_maps(config.events, windows_kev, config.detector.modules),
+            self.backend: Backend = open_device(
+                device, events=config.events, spectrum=config.spectrum, pixels=pixels
             )
             self._emf_weights = emf_weights(edges_kev, self.theta_rad, config.compton)
             self._profile_weights = profile_weights(

@@ -50,6 +50,12 @@ class ComptonResult:
     states: dict[int, Segment]
 
     @property
+    def occupancy(self) -> float:
+        """Mean fraction of pixels hit per frame."""
+        hits = self.counts.hits
+        return float(hits.sum()) / max(1, self.counts.n_frames * hits.size)
+
+    @property
     def compton_counts(self) -> NDArray[np.float64]:
         """Unbinned events with \\|pz\\| below the outer limit, ``(rows, columns)``."""
         return (self.counts.window_low + self.counts.window_high).astype(np.float64)

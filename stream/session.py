@@ -1,18 +1,20 @@
 """Putting a run together: reducers, recorder, result file, publisher around one source."""
 
-import signal
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
+from hexlive.stream.device import DeviceName, describe_device
 from hexlive.stream.files import refuse_same
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import CtView, Message
+from hexlive.stream.notes import OccupancyWatch
 from hexlive.stream.pipeline import Pace, Report, Sink, Source, run
 from hexlive.stream.publisher import Publisher
 from hexlive.stream.recorder import Recorder
@@ -21,12 +23,12 @@ from hexlive.stream.results import CtResult
 from hexlive.stream.sending import ZmqSender
 from hexlive.stream.sinks import ResultFile
 from hexlive.stream.sources import ZmqSource
+from hexlive.stream.stopping import Stop
 
 BYTES_PER_PIXEL: Final = 2
 TYPICAL_BATCH: Final = 256
 
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-BackendName = Literal["auto", "cuda", "cpu"]
+LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +86,8 @@ def run_session(
     calibration: Calibration,
     outputs: Outputs,
     *,
-    backend: BackendName = "auto",
-    stop: "Stop | None" = None,
+    device: DeviceName = "auto",
+    stop: Stop | None = None,
     progress: Sink[Report] | None = None,
     watchers: Sequence[Sink[Message]] = (),
     on_publish: Callable[[str], None] = lambda address: None,
@@ -94,6 +96,8 @@ def run_session(
 
     Parameters
     ----------
+    device
+        Where events are counted, see `ComptonReducer`.
     stop
         Ends the run early.
     progress
@@ -115,22 +119,21 @@ def run_session(
         half written.
     """
     stop = stop or Stop()
-    compton = ComptonReducer(config, calibration, backend)
-    process = {
-        "config": to_toml(config),
-        "calibration_id": calibration.id,
-        "backend": compton.backend.name,
-    }
+    compton = ComptonReducer(config, calibration, device)
+    LOG.info(describe_device(device, compton.backend.name))
+    for note in compton.notes:
+        LOG.warning(note)
+    process = _provenance(config, calibration, compton)
     with ExitStack() as stack:
         tomography = TomographyReducer(config.tomography, outputs.result.resolve())
         stack.callback(tomography.close)
         result = stack.enter_context(result_file(outputs.result, config, process))
         recorders: list[Recorder] = []
-        sinks: list[Sink[Report]] = [result, *([progress] if progress else [])]
+        displays: list[Sink[Report]] = [progress] if progress else []
         if outputs.publish:
             leg = display_leg(outputs.publish, config, lambda: _recording(recorders))
             publisher = stack.enter_context(leg)
-            sinks.append(publisher)
+            displays.append(publisher)
             on_publish(publisher.address)
         if outputs.recording:
             recorders.append(Recorder(outputs.recording))
@@ -140,14 +143,26 @@ def run_session(
             Ledger(config.detector.shape, config.detector.frame_rate_hz),
             [compton, tomography, CyclerReducer()],
             [*recorders, *watchers],
-            sinks,
-            _pace(config, stop, displayed=len(sinks) > 1),
+            [result, OccupancyWatch(), *displays],
+            _pace(config, stop, displayed=bool(displays)),
         )
         if stop.asked() and not source.live:
             raise InterruptedError("Stopped before the end of the file; no result was written.")
         if not report.totals.expected and not _scans(report):
             result.discard()
     return Outcome(report=report, recording=_recording(recorders))
+
+
+def _provenance(
+    config: Config, calibration: Calibration, compton: ComptonReducer
+) -> dict[str, str]:
+    """What the result says of how it was made."""
+    process = {
+        "config": to_toml(config),
+        "calibration_id": calibration.id,
+        "backend": compton.backend.name,
+    }
+    return process | ({"notes": "\n".join(compton.notes)} if compton.notes else {})
 
 
 def _scans(report: Report) -> tuple[CtView, ...]:
@@ -159,7 +174,7 @@ def _recording(recorders: list[Recorder]) -> str:
     return recorders[0].status if recorders else "off"
 
 
-def _pace(config: Config, stop: "Stop", *, displayed: bool) -> Pace:
+def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
     """Without anyone to show them to, there are only the final reports."""
     return Pace(
         report_interval_s=1 / config.monitor.rate_hz if displayed else float("inf"),
@@ -240,36 +255,3 @@ def fit_detector(config: Config, shape: tuple[int, int], *, explicit: bool) -> C
             f"rows = {detector.rows}, columns = {detector.columns}."
         )
     return replace(config, detector=replace(detector, rows=shape[0], columns=shape[1]))
-
-
-class Stop:
-    """Requests to stop: the first ends the run cleanly, the second gives up what it waits for."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def request(self) -> None:
-        """Ask once more."""
-        self._count += 1
-
-    def asked(self) -> bool:
-        """Whether to end the run."""
-        return self._count > 0
-
-    def insisted(self) -> bool:
-        """Whether to give up even what is nearly done."""
-        return self._count > 1
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Turn SIGINT, SIGTERM and SIGHUP into polite requests to stop, for the time of the block."""
-    stop = Stop()
-    kept = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    for number in kept:
-        signal.signal(number, lambda *_: stop.request())
-    try:
-        yield stop
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)

@@ -134,6 +134,7 @@ def _write_segment(group: h5py.Group, report: Report, result: ComptonResult, edg
             "frames_received": tally.totals.received,
             "frames_lost": tally.totals.lost,
             "live_time_s": result.live_time_s,
+            "occupancy": result.occupancy,
             "booked_hits": counts.booked_hits,
             "under_hits": counts.under_hits,
             "over_hits": counts.over_hits,

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from hexlive.stream.model import AnyMessage, Frames, Message, Projections, Snapshot
+from hexlive.stream.listing import frames_of, list_fault
+from hexlive.stream.model import AnyMessage, EventList, Frames, Message, Projections, Snapshot
 
 MAX_HEADER_BYTES: Final = 4 << 20
 MAX_PARTS: Final = 64
@@ -54,6 +55,8 @@ def encode(message: Message) -> list[Buffer]:
 def decode(parts: Sequence[Buffer]) -> AnyMessage:
     """Turn the parts of a multipart message into a message; arrays share the parts' memory.
 
+    Frames that were sent as a list of pixels come back as frames: nothing further on knows lists.
+
     Raises
     ------
     WireError
@@ -71,7 +74,7 @@ def decode(parts: Sequence[Buffer]) -> AnyMessage:
         return _attach(header, parts)
 
     try:
-        message: AnyMessage = msgspec.json.decode(parts[0], type=AnyMessage, dec_hook=attach)
+        message = msgspec.json.decode(parts[0], type=AnyMessage | EventList, dec_hook=attach)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if isinstance(error.__cause__, WireError):
             raise error.__cause__ from None
@@ -79,7 +82,7 @@ def decode(parts: Sequence[Buffer]) -> AnyMessage:
     if used != set(range(1, len(parts))):
         raise WireError("parts: not every part is described exactly once in the header.")
     _check(message)
-    return message
+    return frames_of(message) if isinstance(message, EventList) else message
 
 
 def _attach(header: _ArrayHeader, parts: Sequence[Buffer]) -> np.ndarray[Any, Any]:
@@ -101,7 +104,7 @@ def _attach(header: _ArrayHeader, parts: Sequence[Buffer]) -> np.ndarray[Any, An
     return np.frombuffer(parts[header.part], dtype).reshape(header.shape)
 
 
-def _check(message: AnyMessage) -> None:
+def _check(message: AnyMessage | EventList) -> None:
     """Refuse arrays that are valid by themselves but not in this message."""
     match message:
         case Frames(frames=frames):
@@ -112,6 +115,8 @@ def _check(message: AnyMessage) -> None:
             _expect("angles_deg", angles, "<f8", 1)
             if not len(images) == len(key) == len(angles):
                 raise WireError("shape: images, image_key and angles_deg differ in length.")
+        case EventList() if fault := list_fault(message):
+            raise WireError(fault)
         case Snapshot() if not _drawable(message):
             raise WireError("shape: the arrays of a snapshot do not fit each other.")
 

@@ -155,7 +155,6 @@ def test_doctor_reports_each_thing_on_a_line(hexlive) -> None:
         (["process", "{stack}", "--calibration", "{cal}", "--config", "{bad}"], 1, "columns"),
         (["process", "{stack}", "--calibration", "{cal}", "--config", "{other}"], 1, "rows = 80"),
         (["process", "{stack}", "--calibration", "{cal}", "--backend", "tpu"], 2, "tpu"),
-        (["process", "{stack}", "--calibration", "{cal}", "--backend", "cuda"], 1, "CUDA"),
         (["process", "{stack}", "--calibration", "{cal}", "--out", "/no/r.nxs"], 1, "no folder"),
         (["process", "{stack}", "--calibration", "{cal}", "--out", "{stack}"], 1, "same file"),
         (["process", "{stack}", "--calibration", "{cal}", "--out", "{cal}"], 1, "same file"),

@@ -26,6 +26,11 @@ def files(tmp_path: Path, out: Path) -> None:
     threshold_kev = np.full(6, 3.0)
     threshold_kev[4] = np.inf
     np.save(tmp_path / "threshold.npy", threshold_kev)
+    np.savetxt(tmp_path / "curve.txt", [1.1, 1.02, 1.0, 1.02, 1.1])
+    np.save(tmp_path / "one.npy", np.ones(1))
+    np.save(tmp_path / "square.npy", np.ones((2, 2)))
+    np.save(tmp_path / "zero.npy", np.array([1.0, 0.0, 1.0]))
+    np.save(tmp_path / "huge.npy", np.array([1.0, 1e300, 1.0]))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,11 @@ def files(tmp_path: Path, out: Path) -> None:
         (["--gradient", "{tmp}/empty.npy"], 1, "empty.npy does not hold numbers"),
         (["--gradient", "{tmp}/words.npy"], 1, "words.npy does not hold numbers"),
         (["--gradient", "{tmp}/pairs.npy"], 1, "pairs.npy does not hold numbers"),
+        (["--gradient", "0.03", "--charge-loss", "{tmp}/none.npy"], 1, "neither"),
+        (["--gradient", "0.03", "--charge-loss", "{tmp}/one.npy"], 1, "charge_loss is (1,)"),
+        (["--gradient", "0.03", "--charge-loss", "{tmp}/square.npy"], 1, "charge_loss is (2, 2)"),
+        (["--gradient", "0.03", "--charge-loss", "{tmp}/zero.npy"], 1, "not finite and above 0"),
+        (["--gradient", "0.03", "--charge-loss", "{tmp}/huge.npy"], 1, "not finite and above 0"),
         (["--gradient", "0.03", "--rows", "4097"], 2, "equal to 4096"),
         (["--gradient", "0.03", "--columns", "1000000000"], 2, "equal to 4096"),
     ],
@@ -90,3 +100,39 @@ def test_what_is_not_an_array_of_numbers_is_no_calibration(
             file[name] = "0.03"
     with pytest.raises(FileError, match=f"'{name}' is not an array of numbers"):
         load_calibration(tmp_path / "cal.h5")
+
+
+def test_a_charge_loss_curve_is_kept_with_the_maps(hexlive, tmp_path: Path, out: Path) -> None:
+    curve = ("--charge-loss", tmp_path / "curve.txt")
+    code, said = hexlive(*IMPORT, "--gradient", "0.03", *curve, "--out", out)
+    assert code == 0, said
+    expected = np.float32([1.1, 1.02, 1.0, 1.02, 1.1])
+    np.testing.assert_array_equal(load_calibration(out).charge_loss, expected)
+    dark = np.random.default_rng(0).normal(1000, 8, (50, 2, 3)).astype(np.uint16)
+    with h5py.File(tmp_path / "dark.h5", "w") as file:
+        file["dark_frames"] = dark
+    code, said = hexlive(
+        "calibrate", "dark", tmp_path / "dark.h5", "--gradient", 0.03, *curve, "--out", out
+    )
+    assert code == 0, said
+    np.testing.assert_array_equal(load_calibration(out).charge_loss, expected)
+
+
+def test_a_damaged_charge_loss_curve_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "cal.h5", "w") as file:
+        file["gradient_kev_per_adu"] = np.full((2, 3), 0.03)
+        file["charge_loss"] = np.array([1.0, np.nan])
+    with pytest.raises(FileError, match="not finite and above 0"):
+        load_calibration(tmp_path / "cal.h5")
+
+
+@pytest.mark.parametrize("name", ["--gradient", "--pedestal", "--threshold", "--charge-loss"])
+def test_a_calibration_never_replaces_what_it_is_made_from(
+    hexlive, tmp_path: Path, name: str
+) -> None:
+    source = tmp_path / "curve.txt"
+    before = source.read_bytes()
+    code, said = hexlive(*IMPORT, "--gradient", "0.03", name, source, "--out", source)
+    assert code == 1
+    assert "same file" in said
+    assert source.read_bytes() == before

@@ -154,7 +154,19 @@ def test_a_start_that_is_refused_leaves_the_running_series_alone() -> None:
     assert ledger.rejected == {"shape": 1, "closed_series": 1, "repeated_start": 1}
 
 
-@pytest.mark.parametrize("wild", [2**40, 2**63 - 2])
+def test_a_jump_of_the_frame_number_is_one_missing_range() -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    take(ledger, batch(0, 4))
+    frames = batch(0, 1).frames
+    jumped = Frames(series="s", first_frame=4 + 2**40, timestamp_s=0.0, frames=frames)
+    assert len(take(ledger, jumped)) == 1
+    assert ledger.tally().missing.tolist() == [[4, 4 + 2**40]]
+    assert ledger.totals() == (2**40 + 5, 5)
+    assert frame_numbers(take(ledger, batch(4, 2))) == [4, 5]
+    assert ledger.tally().missing.tolist() == [[6, 4 + 2**40]]
+
+
+@pytest.mark.parametrize("wild", [2**43, 2**63 - 2])
 def test_a_damaged_frame_number_is_refused_and_moves_nothing(wild: int) -> None:
     ledger = Ledger(SHAPE, 9000.0)
     take(ledger, batch(0, 4))

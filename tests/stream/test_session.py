@@ -13,8 +13,9 @@ from hexlive.stream.config import Config
 from hexlive.stream.files import FileError
 from hexlive.stream.recordings import open_file
 from hexlive.stream.sending import ZmqSender, paced
-from hexlive.stream.session import Outputs, Stop, run_session
+from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.sources import ZmqSource
+from hexlive.stream.stopping import Stop
 
 INTEGERS = ("counts", "under", "over", "hits", "cluster_sizes", "missing_frames")
 
