@@ -212,7 +212,10 @@ class Backend(Protocol):
         ...
 
     def add(self, frames: NDArray[np.uint16], first_frame: int) -> None:
-        """Count ``(frames, rows, columns) uint16, ADU``, numbered from ``first_frame`` upwards."""
+        """Count ``(frames, rows, columns) uint16, ADU``, numbered from ``first_frame`` upwards.
+
+        They may be on the device already, where there is one.
+        """
         ...
 
     def snapshot(self) -> Counts:
@@ -243,10 +246,14 @@ def open_backend(
     BackendUnavailableError
         The device is not there.
     """
-    if name == "cuda":
-        raise BackendUnavailableError(
-            "This version has no CUDA event kernels yet; use --backend cpu (the same counts)."
-        )
     from hexlive.kernels.cpu import CpuBackend
+    from hexlive.kernels.cuda import open_cuda
 
-    return CpuBackend(events=events, spectrum=spectrum, pixels=pixels)
+    if name == "cpu":
+        return CpuBackend(events=events, spectrum=spectrum, pixels=pixels)
+    try:
+        return open_cuda(events=events, spectrum=spectrum, pixels=pixels)
+    except BackendUnavailableError:
+        if name == "cuda":
+            raise
+        return CpuBackend(events=events, spectrum=spectrum, pixels=pixels)
