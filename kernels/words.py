@@ -76,7 +76,7 @@ def make_grid(shape: tuple[int, int], modules: tuple[int, int], events: EventSet
     (rows, columns), (down, across) = shape, modules
     module_rows, module_columns = rows // down, columns // across
     row_words = module_columns // WORD_BITS + 1
-    begin = AT_ONCE * -(-row_words // AT_ONCE)
+    begin = AT_ONCE * -(-(row_words + 1) // AT_ONCE)  # a row and a word above are looked at
     pixel = np.arange(rows * columns).reshape(down, module_rows, across, module_columns)
     row_pixel = pixel.transpose(0, 2, 1, 3)[..., 0].reshape(-1, module_rows)
     row = np.arange(row_pixel.size).reshape(row_pixel.shape) + np.arange(down * across)[:, None]
