@@ -15,9 +15,9 @@ from hexlive.kernels.backend import (
     EventSettings,
     PixelMaps,
     SpectrumSettings,
-    open_backend,
 )
 from hexlive.kernels.cupy_device import CupyDevice, open_device
+from hexlive.kernels.opening import open_backend
 
 DEVICE: Final = "cuda, device"  # frames that are on the device already
 PINNED: Final = "cuda, pinned"  # frames in pinned host memory, end to end

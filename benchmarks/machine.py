@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from hexlive.kernels.cpu import available_cores
+
 PACKAGES: Final = ("hexlive", "numpy", "numba", "llvmlite", "scipy", "h5py", "cupy")
 CPUINFO: Final = Path("/proc/cpuinfo")
 LAST_LEVEL_CACHE: Final = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
@@ -17,7 +19,7 @@ def describe_machine() -> dict[str, Any]:
     """What a reader needs to judge the figures; None where the system does not tell."""
     return {
         "processor": processor(),
-        "cores": n_cores(),
+        "cores": available_cores(),
         "cache_bytes": cache_bytes(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.machine()}",
@@ -31,11 +33,6 @@ def processor() -> str:
     text = CPUINFO.read_text() if CPUINFO.exists() else ""
     named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return named[1] if named else platform.processor() or platform.machine()
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def cache_bytes() -> int | None:

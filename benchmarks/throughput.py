@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hexlive.benchmarks.frames import OCCUPANCIES
 from hexlive.benchmarks.table import Cell, Column, Table
-from hexlive.kernels.backend import open_backend
+from hexlive.kernels.opening import open_backend
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config
 from hexlive.stream.model import Frames

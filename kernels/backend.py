@@ -4,7 +4,7 @@ Array notation, used everywhere: frames are ``(frames, rows, columns) uint16, AD
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -186,7 +186,7 @@ class Counts:
     under_hits: int
     over_hits: int
     n_frames: int
-    dropped_hits: dict[str, int] = field(default_factory=dict)
+    dropped_hits: dict[str, int]
 
     def check(self) -> None:
         """Assert the conservation law: every hit is booked, out of range, or dropped for a reason.
@@ -225,35 +225,3 @@ class Backend(Protocol):
     def clear(self) -> None:
         """Back to zero counts; forget the previous frame."""
         ...
-
-
-def open_backend(
-    name: Literal["auto", "cuda", "cpu"],
-    *,
-    events: EventSettings,
-    spectrum: SpectrumSettings,
-    pixels: PixelMaps,
-) -> Backend:
-    """Open a device.
-
-    Parameters
-    ----------
-    name
-        "cpu" (numba), "cuda" (CuPy), or "auto": CUDA where there is one, else the CPU.
-
-    Raises
-    ------
-    BackendUnavailableError
-        The device is not there.
-    """
-    from hexlive.kernels.cpu import CpuBackend
-    from hexlive.kernels.cuda import open_cuda
-
-    if name == "cpu":
-        return CpuBackend(events=events, spectrum=spectrum, pixels=pixels)
-    try:
-        return open_cuda(events=events, spectrum=spectrum, pixels=pixels)
-    except BackendUnavailableError:
-        if name == "cuda":
-            raise
-        return CpuBackend(events=events, spectrum=spectrum, pixels=pixels)

@@ -67,6 +67,16 @@ def check_batch(frames: Any, first_frame: int, shape: tuple[int, int], n_before:
         )
 
 
+def flat(frames: Any, n_pixels: int) -> NDArray[np.uint16]:
+    """Frames on the host as ``(frames, pixels)``, in one layout and always read-only.
+
+    A second kind of array would be compiled for again.
+    """
+    adu = np.require(np.asarray(frames), requirements=("C", "A")).reshape(len(frames), n_pixels)
+    adu.flags.writeable = False
+    return adu
+
+
 def counts_of(tally: Tally, shape: tuple[int, int], n_frames: int, *, singles: bool) -> Counts:
     """Counts made of a tally, checked for conservation; they share its memory.
 

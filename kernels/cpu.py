@@ -2,18 +2,20 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
-from hexlive.kernels.contract import MAX_SPECTRA_BYTES, check_batch, check_memory, counts_of
+from hexlive.kernels.contract import check_batch, check_memory, counts_of, flat
 from hexlive.kernels.events import count_frames, see_frame
 from hexlive.kernels.state import NEVER, Kit, Tally, make_kit
 
-# Below this, handing frames to another thread takes longer than counting them.
-MIN_FRAMES_PER_THREAD: Final = 256
+# Handing frames to another thread takes some 50 us, in which one counts 50 frames at 1 % occupancy.
+MIN_FRAMES_PER_THREAD: Final = 128
+MAX_THREAD_BYTES: Final = 1 << 30  # of counters beyond those of the first thread
 
 
 class CpuBackend:
@@ -32,7 +34,8 @@ class CpuBackend:
         that is not finite is treated as masked. ``pixels.threshold_kev`` decides, not
         ``events.threshold_kev``.
     threads
-        At most so many; None: as many as there are cores, and memory for their counters.
+        At most so many; None: as many as there are cores. Fewer where their counters would take
+        more than a GiB.
 
     Raises
     ------
@@ -53,18 +56,13 @@ class CpuBackend:
     ) -> None:
         check_memory(events, spectrum, pixels.masked.size)
         self._shape = pixels.shape
-        self._kits = [make_kit(events, spectrum, pixels)]
+        self._new_kit = partial(make_kit, events, spectrum, pixels)
+        self._kits = [self._new_kit()]  # the others when they are first needed
+        n_bytes = sum(counters.nbytes for counters in self._kits[0].tally)
+        self.threads: Final = usable_threads(n_bytes, threads)
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="hexlive-events")
         self._n_frames = 0
-        spectra_bytes = sum(array.nbytes for array in self._kits[0].tally)
-        n_threads = min(threads or available_cores(), max(1, MAX_SPECTRA_BYTES // spectra_bytes))
-        self._kits += [make_kit(events, spectrum, pixels) for _ in range(n_threads - 1)]
-        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="hexlive-events")
         self.add(np.zeros((0, *self._shape), np.uint16), 0)  # compile now, not at the first frame
-
-    @property
-    def threads(self) -> int:
-        """How many cores can be used."""
-        return len(self._kits)
 
     def add(self, frames: NDArray[np.uint16], first_frame: int) -> None:
         """Count ``(frames, rows, columns) uint16, ADU``, numbered from ``first_frame`` upwards.
@@ -79,11 +77,8 @@ class CpuBackend:
             More frames than the counters can hold; take a snapshot and clear.
         """
         check_batch(frames, first_frame, self._shape, self._n_frames)
-        # One layout, always read-only: a second kind of array would be compiled for again.
-        adu = np.require(np.asarray(frames), requirements=("C", "A"))
-        adu = adu.reshape(len(frames), self._shape[0] * self._shape[1])
-        adu.flags.writeable = False
-        n_parts = min(len(self._kits), max(1, len(adu) // MIN_FRAMES_PER_THREAD))
+        adu = flat(frames, self._shape[0] * self._shape[1])
+        n_parts = min(self.threads, max(1, len(adu) // MIN_FRAMES_PER_THREAD))
         if n_parts == 1:
             count_frames(adu, int(first_frame), self._kits[0])
         else:
@@ -92,6 +87,7 @@ class CpuBackend:
 
     def _share(self, adu: NDArray[np.uint16], first_frame: int, n_parts: int) -> None:
         """Count a part of the frames on each of several threads."""
+        self._kits += [self._new_kit() for _ in range(n_parts - len(self._kits))]
         edges = [len(adu) * i // n_parts for i in range(n_parts + 1)]
 
         def count(part: int) -> None:
@@ -134,6 +130,19 @@ def added(arrays: tuple[NDArray[Any], ...]) -> NDArray[Any]:
     for array in arrays[1:]:
         total += array
     return total
+
+
+def usable_threads(counters_bytes: int, asked: int | None = None) -> int:
+    """How many threads, with counters of their own, there may be.
+
+    Parameters
+    ----------
+    counters_bytes
+        Of one thread.
+    asked
+        At most so many; None: as many as there are cores.
+    """
+    return max(1, min(asked or available_cores(), 1 + MAX_THREAD_BYTES // counters_bytes))
 
 
 def available_cores() -> int:

@@ -1,8 +1,10 @@
 """A GPU by way of CuPy: memory, copies, launches. The only file that imports CuPy."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,6 +18,7 @@ WARP: Final = 32
 LOAD_BYTES: Final = 16
 PAGE_LOCKED: Final = 1  # cudaMemoryTypeHost
 OUT_OF_MEMORY: Final = 2  # cudaErrorMemoryAllocation
+DRIVER: Final = Path("/proc/driver/nvidia/gpus")
 USE_CPU: Final = "or use --backend cpu (the same counts)"
 
 
@@ -104,10 +107,31 @@ def open_device(sources: dict[str, Path], options: tuple[str, ...]) -> "CupyDevi
     try:
         cupy.cuda.runtime.getDeviceCount()
         return CupyDevice(cupy, sources, options)
-    except (ImportError, OSError, RuntimeError) as error:  # the library, the driver, the compiler
+    # The library, the driver, the compiler: the last has an error of its own kind.
+    except (ImportError, OSError, RuntimeError, cupy.cuda.compiler.CompileException) as error:
         raise BackendUnavailableError(
             f"CUDA finds no usable GPU ({error}): check it with nvidia-smi, {USE_CPU}."
         ) from error
+
+
+def find_gpu() -> tuple[bool, str]:
+    """Whether CuPy reaches a GPU, and which one, or what is missing."""
+    if find_spec("cupy") is None:
+        if gpu_seen():
+            return False, "a GPU seems to be here, but CuPy is missing: pip install 'hexlive[cuda]'"
+        return False, "no GPU is to be seen; with one, pip install 'hexlive[cuda]'"
+    try:
+        cupy = import_module("cupy")
+        count = cupy.cuda.runtime.getDeviceCount()
+        name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    except (ImportError, RuntimeError) as error:  # CuPy's own errors are RuntimeErrors
+        return False, f"CuPy is here, but reaches no GPU: {error}"
+    return True, f"{name} ({count} in all), CuPy {cupy.__version__}"
+
+
+def gpu_seen() -> bool:
+    """Whether an NVIDIA driver shows a GPU, whatever Python can do with it."""
+    return (DRIVER.is_dir() and any(DRIVER.iterdir())) or shutil.which("nvidia-smi") is not None
 
 
 class CupyDevice:

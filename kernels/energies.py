@@ -45,6 +45,7 @@ def add_members(
     return largest, sum_kev
 
 
+# As NumPy: a sum of 0 gives NaN or infinity, not an exception.
 @compiled(error_model="numpy", _nrt=False, forceinline=True)
 def charge_loss_factor(
     difference_kev: np.float32, sum_kev: np.float32, curve: NDArray[np.float32]

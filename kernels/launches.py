@@ -17,7 +17,7 @@ SOURCES: Final = {
     "find_events": FOLDER / "events.cu",
     "book_events": FOLDER / "spectra.cu",
 }
-AT_ONCE: Final = 8  # pixels per load in hits.cu: on the device, a frame has a multiple of it
+PIXELS_PER_LOAD: Final = 8  # in hits.cu; on the device, a frame has a multiple of it
 LIST_DTYPES: Final = (np.int32, np.float32, np.int32, np.uint32)
 LIST_BYTES: Final = sum(np.dtype(dtype).itemsize for dtype in LIST_DTYPES)  # per pixel of a frame
 
@@ -48,7 +48,7 @@ class Lists(NamedTuple):
 
 def padded(n_pixels: int) -> int:
     """Pixels of a frame on the device; the last are never hit."""
-    return -(-n_pixels // AT_ONCE) * AT_ONCE
+    return -(-n_pixels // PIXELS_PER_LOAD) * PIXELS_PER_LOAD
 
 
 def make_lists(device: Device, n_frames: int, n_pixels: int) -> Lists:

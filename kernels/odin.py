@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
-from hexlive.kernels.contract import check_batch, check_memory, counts_of
+from hexlive.kernels.contract import check_batch, check_memory, counts_of, flat
 from hexlive.kernels.odin_chain import (
     ADDITION,
     DISCRIMINATION,
@@ -75,10 +75,7 @@ class OdinBackend:
             More frames than the counters can hold; take a snapshot and clear.
         """
         check_batch(frames, first_frame, self._shape, self._n_frames)
-        adu = np.require(frames, requirements=("C", "A"))
-        adu = adu.reshape(len(frames), self._chain.cell.size)
-        adu.flags.writeable = False  # always: a second kind of array would be compiled for again
-        count_frames(adu, self._chain, self._tally)
+        count_frames(flat(frames, self._chain.cell.size), self._chain, self._tally)
         self._n_frames += len(frames)
 
     def snapshot(self) -> Counts:

@@ -22,7 +22,8 @@ class PixelTables(NamedTuple):
     qualify_adu
         ``(pixels,) uint16``. A pixel reaches its threshold exactly when ADU > this.
     calibration
-        ``(pixels, 4) float32``: pedestal, gradient, intercept, threshold, side by side in memory.
+        ``(pixels, 4) float32``: pedestal, gradient, intercept, and the threshold,
+        which fills the four of a vector.
     window_edges_kev
         ``(pixels, 4) float32``, ascending; infinite where there are no windows.
     beside_masked
@@ -50,9 +51,8 @@ def pixel_tables(pixels: PixelMaps, events: EventSettings) -> PixelTables:
     """
     _check_maps(pixels)
     unusable = unusable_pixels(pixels)
-    low = events.low_threshold_kev
     return PixelTables(
-        limit_adu=_limit_adu(pixels, low, unusable).ravel(),
+        limit_adu=_limit_adu(pixels, hit_threshold_kev(pixels, events), unusable).ravel(),
         qualify_adu=_last_below(pixels, pixels.threshold_kev).ravel(),
         calibration=_by_pixel([getattr(pixels, name) for name in MAPS]),
         window_edges_kev=_window_edges(pixels),
@@ -87,22 +87,27 @@ def _vetoing(
     return vetoing
 
 
+def hit_threshold_kev(pixels: PixelMaps, events: EventSettings) -> NDArray[np.float32]:
+    """Energy from which on a pixel is a hit, ``(rows, columns) float32, keV``."""
+    if events.low_threshold_kev is None:
+        return pixels.threshold_kev
+    return np.full(pixels.shape, events.low_threshold_kev, np.float32)
+
+
 def _limit_adu(
-    pixels: PixelMaps, low_threshold_kev: float | None, unusable: NDArray[np.bool_]
+    pixels: PixelMaps, threshold_kev: NDArray[np.float32], unusable: NDArray[np.bool_]
 ) -> NDArray[np.uint16]:
-    """Find the largest ADU that is not a hit, by bisection.
+    """Find the largest ADU that is not a hit."""
+    _refuse_permanent_hits(pixels, threshold_kev, unusable)
+    return np.where(unusable, MAX_ADU, _last_below(pixels, threshold_kev)).astype(np.uint16)
+
+
+def _last_below(pixels: PixelMaps, threshold_kev: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Find the largest ADU below a threshold, by bisection.
 
     Each float32 operation of the energy is monotonic in ADU where the gradient is positive, so
     one integer per pixel decides exactly as the energy would.
     """
-    threshold = pixels.threshold_kev
-    if low_threshold_kev is not None:
-        threshold = np.full(pixels.shape, low_threshold_kev, np.float32)
-    _refuse_permanent_hits(pixels, threshold, unusable)
-    return np.where(unusable, MAX_ADU, _last_below(pixels, threshold)).astype(np.uint16)
-
-
-def _last_below(pixels: PixelMaps, threshold_kev: NDArray[np.float32]) -> NDArray[np.uint16]:
     below = np.zeros(pixels.shape, np.int32)
     above = np.full(pixels.shape, MAX_ADU + 1, np.int32)
     while np.any(above - below > 1):

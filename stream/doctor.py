@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 import zmq
 
-from hexlive.stream.device import find_gpu
+from hexlive.kernels.cupy_device import find_gpu
 
 GB: Final = 1e9
 PROBE_BYTES: Final = 64 << 20

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import EventSettings, PixelMaps
-from hexlive.kernels.tables import unusable_pixels
+from hexlive.kernels.tables import hit_threshold_kev, unusable_pixels
 from hexlive.stream.config import ConfigError
 from hexlive.stream.device import DeviceName
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import ComptonResult
 
-# Beyond, too many clusters are of two photons (docs/events.md).
-MAX_OCCUPANCY: Final = 0.10
+MAX_OCCUPANCY: Final = 0.10  # beyond, too many clusters are of two photons: docs/events.md
+MAX_IDLE_HITS: Final = 0.10  # fraction of the pixels: then the threshold is wrong, not the pixels
 COMPARISON: Final = (
     "Comparison mode --compat {name}: the counts are those of the facility's odin-data chain, "
     "whose in-place scan passes parts of shared events as singles; do not measure with them."
@@ -37,7 +37,9 @@ def start_notes(device: DeviceName, pixels: PixelMaps, events: EventSettings) ->
             f"{n_unusable} of {unusable.size} pixels are treated as masked: their gradient is not "
             "above 0, or a value of their calibration is not finite."
         )
-    if n_idle_hits := int(_hit_without_charge(pixels, events, unusable).sum()):
+    idle_hits = _hit_without_charge(pixels, events) & ~unusable
+    _refuse_many(idle_hits, pixels, events)
+    if n_idle_hits := int(idle_hits.sum()):
         notes.append(
             f"{n_idle_hits} of {unusable.size} pixels are hit without any charge: their intercept "
             "reaches their threshold; raise it, or mask them with a gradient of 0."
@@ -45,22 +47,21 @@ def start_notes(device: DeviceName, pixels: PixelMaps, events: EventSettings) ->
     return notes
 
 
-def _hit_without_charge(
-    pixels: PixelMaps, events: EventSettings, unusable: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _hit_without_charge(pixels: PixelMaps, events: EventSettings) -> NDArray[np.bool_]:
     """Where the energy at the pedestal, which is the intercept, is a hit already."""
-    threshold_kev = pixels.threshold_kev
-    if events.low_threshold_kev is not None:
-        threshold_kev = np.full(pixels.shape, events.low_threshold_kev, np.float32)
-    hit = (pixels.intercept_kev >= threshold_kev) & ~unusable
-    if hit.mean() > MAX_OCCUPANCY:
+    hit: NDArray[np.bool_] = pixels.intercept_kev >= hit_threshold_kev(pixels, events)
+    return hit
+
+
+def _refuse_many(hit: NDArray[np.bool_], pixels: PixelMaps, events: EventSettings) -> None:
+    if hit.mean() > MAX_IDLE_HITS:
         row, column = np.argwhere(hit)[0]
+        threshold_kev = hit_threshold_kev(pixels, events)[row, column]
         raise ConfigError(
             f"{hit.sum()} of {hit.size} pixels would be hit without any charge, the first at row "
-            f"{row}, column {column}: its threshold is {threshold_kev[row, column]:.4g} keV, "
+            f"{row}, column {column}: its threshold is {threshold_kev:.4g} keV, "
             f"its intercept {pixels.intercept_kev[row, column]:.4g} keV; raise the threshold."
         )
-    return hit
 
 
 class OccupancyWatch:

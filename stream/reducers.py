@@ -12,7 +12,7 @@ from hexlive.reconstruct.peak import peak_centre_kev
 from hexlive.reconstruct.profile import Profile, profile, profile_weights
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError
-from hexlive.stream.device import DeviceName, open_device
+from hexlive.stream.device import DeviceName, open_counter
 from hexlive.stream.memory import require_memory
 from hexlive.stream.model import Cycler, Frames, Message, Segment, Start
 from hexlive.stream.notes import start_notes
@@ -70,7 +70,7 @@ class ComptonReducer:
         self.notes = start_notes(device, pixels, config.events)
         edges_kev = config.spectrum.edges_kev
         try:
-            self.backend: Backend = open_device(
+            self.backend: Backend = open_counter(
                 device, events=config.events, spectrum=config.spectrum, pixels=pixels
             )
             self._emf_weights = emf_weights(edges_kev, self.theta_rad, config.compton)

@@ -113,7 +113,7 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(case=cases(), gap_after=st.integers(0, 6), gap=st.integers(1, 3))
-@settings(relaxed, max_examples=1000)
+@settings(relaxed, max_examples=400)
 def test_counts_equal_the_slow_reference(
     open_here: Open, count_slowly: SlowCount, case: Any, gap_after: int, gap: int
 ) -> None:

@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
@@ -207,19 +208,35 @@ def test_launches_take_bounded_memory(n_pixels: int) -> None:
     assert n_frames * n_pixels < 2**31
 
 
-def absent_driver() -> Any:
-    def count_devices() -> int:
-        raise RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+class CompileError(Exception):
+    """As CuPy's: of no kind that others have."""
 
-    runtime = SimpleNamespace(getDeviceCount=count_devices)
-    return SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+
+def broken_cupy(error: Exception) -> Any:
+    """A CuPy whose first use of the GPU, or of the compiler, fails."""
+
+    def fail(**options: object) -> None:
+        raise error
+
+    runtime = SimpleNamespace(getDeviceCount=fail)
+    if isinstance(error, CompileError):
+        runtime.getDeviceCount = lambda: 1
+    compiler = SimpleNamespace(CompileException=CompileError)
+    cuda = SimpleNamespace(
+        runtime=runtime, compiler=compiler, Stream=lambda non_blocking: nullcontext()
+    )
+    return SimpleNamespace(cuda=cuda, RawModule=fail)
 
 
 @pytest.mark.parametrize(
     ("cupy", "sentence"),
     [
         (None, r"CUDA needs CuPy: pip install 'hexlive\[cuda\]', or use --backend cpu"),
-        (absent_driver(), r"no usable GPU \(cudaErrorNoDevice: .*\): check it with nvidia-smi, or"),
+        (
+            broken_cupy(RuntimeError("cudaErrorNoDevice: no device is detected")),
+            r"no usable GPU \(cudaErrorNoDevice: .*\): check it with nvidia-smi, or",
+        ),
+        (broken_cupy(CompileError("bad arch")), r"no usable GPU \(bad arch\): check it"),
     ],
 )
 def test_what_is_missing_is_one_sentence(

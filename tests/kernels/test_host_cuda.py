@@ -104,32 +104,51 @@ def test_arguments_that_do_not_fit_the_parameters_are_refused(
         kernel(1, 32, (host_device.zeros((1,), np.int32), *arguments))
 
 
-def test_the_kernels_stay_within_their_arrays_and_within_the_language() -> None:
-    """The tests of the CUDA backend again, under the sanitisers of the compiler."""
+OUTSIDE = """
+extern "C" __global__ void outside(unsigned int* sum, int n)
+{
+    sum[n * (blockDim.x - 31)] = 1;
+}
+"""
+
+
+def run_sanitised(words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run Python with every kernel compiled under the sanitisers of the compiler."""
     libraries = [sanitiser(name) for name in ("libasan.so", "libubsan.so")]
-    folder = Path(__file__).parent
     checks = "-fsanitize=address,undefined -fno-sanitize-recover=all"
-    random_frames = "test_backends.py::test_counts_do_not_depend_on_how_frames_are_batched"
-    tests = [str(folder / name) for name in ("test_cuda.py", random_frames)]
-    finished = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "-k",
-            "host and not slow",
-            *tests,
-        ],
-        cwd=folder.parents[1],
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=Path(__file__).parents[2],
         env=os.environ
         | {"HEXLIVE_HOST_CUDA_FLAGS": checks, "LD_PRELOAD": " ".join(libraries)}
         | {"ASAN_OPTIONS": "detect_leaks=0"},  # Python's own
         capture_output=True,
         text=True,
     )
+
+
+def test_the_kernels_stay_within_their_arrays_and_within_the_language() -> None:
+    """The tests of the CUDA backend again, with crowded frames and odd numbers of pixels."""
+    tests = str(Path(__file__).with_name("test_cuda.py"))
+    finished = run_sanitised(["-m", "pytest", "-p", "no:cacheprovider", "-k", "host", tests])
     assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+if "HEXLIVE_HOST_CUDA_FLAGS" in os.environ:  # what the next test runs
+
+    def test_a_write_beyond_an_array(
+        compile_kernel: Compile, host_device: Any, tmp_path: Path
+    ) -> None:
+        (tmp_path / "outside.cu").write_text(OUTSIDE)
+        kernel = compile_kernel(tmp_path / "outside.cu", "outside")
+        kernel(1, 32, (host_device.zeros((100,), np.uint32), np.int32(100)))
+
+
+def test_a_write_beyond_an_array_is_found() -> None:
+    name = f"{__file__}::test_a_write_beyond_an_array"
+    finished = run_sanitised(["-m", "pytest", "-s", "-p", "no:cacheprovider", name])
+    assert finished.returncode != 0
+    assert "heap-buffer-overflow" in finished.stdout + finished.stderr
 
 
 def sanitiser(name: str) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hexlive.kernels.backend import EventSettings, SpectrumSettings
+from hexlive.kernels.cupy_device import find_gpu
 from hexlive.stream.calibration import Calibration, load_calibration
-from hexlive.stream.device import find_gpu
 
 COUNTED = ("counts", "under", "over", "hits", "cluster_sizes")
 SPECTRUM = SpectrumSettings(bin_kev=1.0)

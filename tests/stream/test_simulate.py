@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("xraylib")
 
-from hexlive.kernels.backend import EventSettings, SpectrumSettings, open_backend
+from hexlive.kernels.backend import EventSettings, SpectrumSettings
+from hexlive.kernels.opening import open_backend
 from hexlive.reconstruct.compton import window_edges_kev
 from hexlive.reconstruct.emf import each, emf, emf_weights, pool
 from hexlive.stream.config import DetectorSettings
