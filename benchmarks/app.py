@@ -54,12 +54,14 @@ def _run(words: list[str]) -> None:
     for name, suite in suites.items():
         suite.add_options(cast(argparse.ArgumentParser, parser.add_argument_group(name)))
     options = parser.parse_args(words)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.touch()  # a place that cannot be written to is said before the measurement
     tables = {}
     for name, suite in suites.items():
         tables[name] = suite.run(options)
         print(tables[name].text(), end="\n\n", flush=True)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(_document(tables), indent=1) + "\n")
 
 

@@ -25,7 +25,7 @@ from hexlive.benchmarks.frames import (
 )
 from hexlive.benchmarks.machine import cache_bytes
 from hexlive.benchmarks.table import Cell, Column, Table
-from hexlive.benchmarks.turns import Contender, Timings, noise_note, take_turns
+from hexlive.benchmarks.turns import Contender, Timings, noise_note, positive, take_turns
 from hexlive.kernels.backend import Backend, BackendUnavailableError, EventSettings
 from hexlive.kernels.cpu import CpuBackend, available_cores
 
@@ -72,8 +72,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this suite."""
     parser.add_argument("--backend", choices=("cpu", "cuda", "all"), default="all")
     parser.add_argument("--policy", choices=(*get_args(Policy), "all"), default="add")
-    parser.add_argument("--turns", type=int, default=TURNS, help="timed runs of each contender")
-    parser.add_argument("--frames", type=int, help="default: twice the last-level cache or more")
+    parser.add_argument(XX)
+    parser.add_argument(
+        "--frames", type=positive, help="default: twice the last-level cache or more"
+    )
 
 
 def run(options: argparse.Namespace) -> Table:

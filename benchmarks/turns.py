@@ -1,5 +1,6 @@
 """Timing side by side: every contender runs once per turn, so a busy machine slows all alike."""
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -48,6 +49,19 @@ class Timings:
     def _ratios(self, name: str, other: str) -> list[float]:
         pairs = zip(self.rates_hz[name], self.rates_hz[other], strict=True)
         return [own / others for own, others in pairs]
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, for options.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        It is not one.
+    """
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def take_turns(contenders: Mapping[str, Contender], n_turns: int) -> Timings:

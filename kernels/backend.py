@@ -5,12 +5,21 @@ Array notation, used everywhere: frames are ``(frames, rows, columns) uint16, AD
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from numbers import Integral
+from typing import Final, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-DROP_REASONS = ("too_large", "below_threshold", "next_frame", "vetoed")
+MAX_BINS: Final = 100_000
+DROP_REASONS: Final = ("too_large", "below_threshold", "next_frame", "vetoed")
+
+
+Policy = Literal["add", "discriminate", "none"]
+
+
+def _at(least: float) -> str:
+    return "" if math.isinf(least) else f" of at least {least}"
 
 
 class BackendUnavailableError(RuntimeError):
@@ -48,7 +57,7 @@ class EventSettings:
     threshold_kev: float = 3.0
     low_threshold_kev: float | None = None
     connectivity: Literal[4, 8] = 8
-    policy: Literal["add", "discriminate", "none"] = "add"
+    policy: Policy = "add"
     max_cluster: int = 2
     veto_masked: bool = False
     next_frame: bool = False
@@ -65,8 +74,13 @@ class EventSettings:
         ValueError
             A value is out of range; the sentence names it.
         """
-        if self.max_cluster < 1:
-            raise ValueError(f"events.max_cluster must be at least 1, not {self.max_cluster}.")
+        for name, choices in (("connectivity", (4, 8)), ("policy", get_args(Policy))):
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"events.{name} must be one of {choices}, not {value!r}.")
+        for name, least in (("max_cluster", 1), ("dither_seed", -math.inf)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < least:
+                raise ValueError(f"events.{name} must be a whole number{_at(least)}, not {value}.")
         low = self.low_threshold_kev
         for name in ("threshold_kev", "low_threshold_kev"):
             value = getattr(self, name)
@@ -95,7 +109,13 @@ class SpectrumSettings:
         ValueError
             The limits or the bin width leave no bin, or far too many.
         """
-        if not (self.bin_kev > 0 and self.max_kev > self.min_kev and self.n_bins < 100_000):
+        finite = all(map(math.isfinite, (self.min_kev, self.max_kev, self.bin_kev)))
+        if not (
+            finite
+            and self.bin_kev > 0
+            and self.max_kev > self.min_kev
+            and 0 < self.n_bins < MAX_BINS
+        ):
             raise ValueError(
                 f"spectrum: {self.min_kev} to {self.max_kev} keV in bins of {self.bin_kev} keV "
                 "is not a usable energy axis."

@@ -19,7 +19,7 @@ MAX_THREAD_BYTES: Final = 1 << 30  # of counters beyond those of the first threa
 
 
 class CpuBackend:
-    """Counts events on one or more cores, and releases the GIL while counting.
+    """Counts events on one or more cores, and releases the GIL while counting. Not thread-safe.
 
     Each thread counts a part of every batch into counters of its own; a snapshot adds them up, so
     that the counts do not depend on the number of threads. The first backend ever made on a

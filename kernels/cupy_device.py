@@ -110,7 +110,8 @@ def open_device(sources: dict[str, Path], options: tuple[str, ...]) -> "CupyDevi
     # The library, the driver, the compiler: the last has an error of its own kind.
     except (ImportError, OSError, RuntimeError, cupy.cuda.compiler.CompileException) as error:
         raise BackendUnavailableError(
-            f"CUDA finds no usable GPU ({error}): check it with nvidia-smi, {USE_CPU}."
+            f"CUDA does not work here ({error}): check the GPU with nvidia-smi and the libraries "
+            f"with pip install 'hexlive[cuda]', {USE_CPU}."
         ) from error
 
 

@@ -9,6 +9,7 @@ from scipy import ndimage
 from hexlive.kernels.backend import EventSettings, PixelMaps
 
 MAX_ADU: Final = 65535  # largest uint16
+LEAST_GRADIENT: Final = np.finfo(np.float32).tiny  # GPUs take smaller numbers for 0
 MAPS: Final = ("pedestal_adu", "gradient_kev_per_adu", "intercept_kev", "threshold_kev")
 
 
@@ -68,7 +69,9 @@ def unusable_pixels(pixels: PixelMaps) -> NDArray[np.bool_]:
     finite: such a pixel has no energy, so it is treated as masked throughout, veto included.
     """
     finite = np.all([np.isfinite(getattr(pixels, name)) for name in MAPS], axis=0)
-    unusable: NDArray[np.bool_] = pixels.masked | ~finite | ~(pixels.gradient_kev_per_adu > 0)
+    unusable: NDArray[np.bool_] = (
+        pixels.masked | ~finite | ~(pixels.gradient_kev_per_adu >= LEAST_GRADIENT)
+    )
     return unusable
 
 

@@ -195,6 +195,20 @@ def test_next_frame_rejection_needs_consecutive_numbers(
     assert count(open_here, batches, **options).dropped_hits["next_frame"] == 0
 
 
+@pytest.mark.parametrize("columns", [63, 64, 448, 480, 960])
+def test_a_track_along_the_first_row_is_one_cluster(
+    open_here: Open, make_pixels: MakePixels, columns: int
+) -> None:
+    """Longer than the window in which clusters are looked at, and at the first bit of all."""
+    frames = np.zeros((1, 3, columns), np.uint16)
+    frames[0, 0, :30] = 9
+    frames[0, 2, -30:] = 9
+    options = {"events": EventSettings(), "spectrum": AXIS, "pixels": make_pixels((3, columns))}
+    counts = count(open_here, [(0, frames)], **options)
+    assert counts.cluster_sizes.tolist() == [0, 0, 0, 0, 2]
+    assert counts.dropped_hits["too_large"] == 60
+
+
 def test_frame_numbers_may_jump_far(
     open_here: Open, make_pixels: MakePixels, count_slowly: SlowCount
 ) -> None:

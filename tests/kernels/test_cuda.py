@@ -234,9 +234,9 @@ def broken_cupy(error: Exception) -> Any:
         (None, r"CUDA needs CuPy: pip install 'hexlive\[cuda\]', or use --backend cpu"),
         (
             broken_cupy(RuntimeError("cudaErrorNoDevice: no device is detected")),
-            r"no usable GPU \(cudaErrorNoDevice: .*\): check it with nvidia-smi, or",
+            r"CUDA does not work here \(cudaErrorNoDevice: .*\): check the GPU with nvidia-smi",
         ),
-        (broken_cupy(CompileError("bad arch")), r"no usable GPU \(bad arch\): check it"),
+        (broken_cupy(CompileError("bad arch")), r"CUDA does not work here \(bad arch\): check"),
     ],
 )
 def test_what_is_missing_is_one_sentence(

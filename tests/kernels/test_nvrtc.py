@@ -20,6 +20,7 @@ try:
 except RuntimeError as error:  # cuda-bindings without the library that it binds
     pytest.skip(f"NVRTC does not load: {error}", allow_module_level=True)
 
+AS_CUPY = (*COMPILE_OPTIONS, "-ftz=true")  # which CuPy adds by itself
 FILES = sorted(Path(cuda.__file__).parent.glob("*.cu"))
 ARCHITECTURES = ("sm_70", "sm_80", "sm_90", "sm_120")  # V100, A100, H100, RTX 50
 # About the GPU, not about the kernel; NVRTC has no option to leave it out.
@@ -60,7 +61,7 @@ def compile_log(source: str, options: Sequence[str]) -> str:
 
 def build(source: str, architecture: str) -> list[Kernel]:
     """Compile as the backend does; give back the kernels, or refuse with the reason."""
-    options = [f"--gpu-architecture={architecture}", "--ptxas-options=-v", *COMPILE_OPTIONS]
+    options = [f"--gpu-architecture={architecture}", "--ptxas-options=-v", *AS_CUPY]
     log = compile_log(source, options)
     lines = [line for line in log.splitlines() if OLD_ARCHITECTURE not in line]
     if any("warning" in line.lower() for line in lines):
