@@ -72,10 +72,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this suite."""
     parser.add_argument("--backend", choices=("cpu", "cuda", "all"), default="all")
     parser.add_argument("--policy", choices=(*get_args(Policy), "all"), default="add")
-    parser.add_argument(XX)
-    parser.add_argument(
-        "--frames", type=positive, help="default: twice the last-level cache or more"
-    )
+    parser.add_argument("--turns", type=positive, default=TURNS, help="timed runs of each")
+    parser.add_argument("--frames", type=positive, help="default: twice the last-level cache")
 
 
 def run(options: argparse.Namespace) -> Table:
