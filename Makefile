@@ -34,11 +34,11 @@ gpu-check:
 	@.ci/gpu-check $(PYTHON)
 
 $(VENV)/demo: pyproject.toml $(VENV)/bin/python
-	$(PIP) install --editable '.[ct,simulate,monitor]'
+	$(PIP) install --editable '.[ct,export,monitor]'
 	@touch $@
 
 $(VENV)/test: pyproject.toml $(VENV)/bin/python
-	$(PIP) install --editable '.[ct,simulate,monitor,test,check]'
+	$(PIP) install --editable '.[ct,export,monitor,test,check]'
 	@.ci/qt-libraries $(BIN)/python
 	@touch $@ $(VENV)/demo
 

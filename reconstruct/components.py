@@ -13,6 +13,7 @@ from math import pi
 from operator import add
 from typing import Any, Final, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.reconstruct.compton import FloatArray
@@ -163,35 +164,94 @@ def components(
     ValueError
         A region has no positive exposure, or they were normalised in different ways.
     """
-    _check_exposures(regions)
+    scales = _scales({number: region.exposure_s for number, region in regions.items()}, settings)
+    _check_normalisation(regions)
+    return {name: _mixed(regions, scale) for name, scale in scales.items()}
+
+
+def component_windows(
+    regions: Mapping[int, EmfResult], exposures_s: Mapping[int, float], settings: ComponentSettings
+) -> dict[ComponentName, EmfResult]:
+    """L and H of each component from those of the regions: of a map, or pooled.
+
+    Parameters
+    ----------
+    regions, exposures_s
+        L and H of regions 1, 2, 3, all of one shape, and the exposure of each.
+
+    Raises
+    ------
+    ValueError
+        A region has no positive exposure.
+    """
     return {
-        name: _mixed(regions, factors, getattr(settings.volumes, f"{name}_mm3"))
-        for name, factors in settings.mixing.items()
-        if factors.keys() <= regions.keys()
+        name: reduce(add, (regions[number].scaled(factor) for number, factor in scale.items()))
+        for name, scale in _scales(exposures_s, settings).items()
     }
 
 
-def _check_exposures(regions: Mapping[int, RegionSums]) -> None:
-    for number, region in regions.items():
-        if not region.exposure_s > 0:
+def emf_covariance(
+    regions: Mapping[int, EmfResult], exposures_s: Mapping[int, float], settings: ComponentSettings
+) -> FloatArray:
+    """Covariance of the EMFs of the components, in the order of ``settings.mixing``.
+
+    Components share regions: with w a component's factor of region r, to first order
+    cov(a, b) = sum_r w_a w_b (var L - (EMF_a + EMF_b) cov(L, H) + EMF_a EMF_b var H) / (H_a H_b).
+
+    Parameters
+    ----------
+    regions, exposures_s
+        Pooled L and H of regions 1, 2 and 3, and the exposure of each.
+
+    Returns
+    -------
+    ``(components, components) float64``.
+    """
+    scales = _scales(exposures_s, settings)
+    windows = component_windows(regions, exposures_s, settings)
+
+    def shared(a: ComponentName, b: ComponentName) -> float:
+        emf_a, emf_b = windows[a].low / windows[a].high, windows[b].low / windows[b].high
+        total = 0.0
+        for number in scales[a].keys() & scales[b].keys():
+            each, weight = regions[number], scales[a][number] * scales[b][number]
+            noise = each.var_low - (emf_a + emf_b) * each.cov + emf_a * emf_b * each.var_high
+            total += weight * float(noise)
+        return total / float(windows[a].high * windows[b].high)
+
+    return np.array([[shared(a, b) for b in windows] for a in windows])
+
+
+def _scales(
+    exposures_s: Mapping[int, float], settings: ComponentSettings
+) -> dict[ComponentName, dict[int, float]]:
+    """Factor of each region, per exposure and volume, in the components whose regions are there."""
+    for number, exposure_s in exposures_s.items():
+        if not exposure_s > 0:
             raise ValueError(
-                f"Region {number} has an exposure of {region.exposure_s} s; exposures are only "
+                f"Region {number} has an exposure of {exposure_s} s; exposures are only "
                 "subtracted per live time, so give a positive one."
             )
+    return {
+        name: {
+            number: factor / (exposures_s[number] * getattr(settings.volumes, f"{name}_mm3"))
+            for number, factor in factors.items()
+        }
+        for name, factors in settings.mixing.items()
+        if factors.keys() <= exposures_s.keys()
+    }
+
+
+def _check_normalisation(regions: Mapping[int, RegionSums]) -> None:
     if len({region.normalised_by for region in regions.values()}) > 1:
         raise ValueError(
             "The regions are normalised in different ways; use live_time or monitor for all."
         )
 
 
-def _mixed(
-    regions: Mapping[int, RegionSums], factors: Mapping[int, float], volume_mm3: float
-) -> Component:
+def _mixed(regions: Mapping[int, RegionSums], scales: Mapping[int, float]) -> Component:
     """Linear combination of regions; exposures are independent, so their variances add."""
-    parts = [
-        (regions[number], factor / (regions[number].exposure_s * volume_mm3))
-        for number, factor in factors.items()
-    ]
+    parts = [(regions[number], scale) for number, scale in scales.items()]
     return Component(
         spectrum=reduce(add, (region.spectrum * scale for region, scale in parts)),
         spectrum_variance=reduce(add, (region.spectrum * scale**2 for region, scale in parts)),

@@ -1,4 +1,4 @@
-"""Compton kinematics: scattered energy, angle and electron momentum, and the cross-section.
+"""Compton kinematics: scattered energy, angle and electron momentum; the settings of both.
 
 Sign convention, everywhere in hexlive: pz > 0 means a scattered energy above the Compton peak.
 Part of the literature has the opposite sign. Momenta are in atomic units, energies in keV.
@@ -16,17 +16,18 @@ FloatLike = float | FloatArray
 # CODATA 2018 (Tiesinga et al., Rev. Mod. Phys. 93, 025010, 2021).
 ALPHA_INVERSE: Final = 137.035999084
 ELECTRON_REST_KEV: Final = 510.99895
-CLASSICAL_RADIUS_CM: Final = 2.8179403262e-13
 
-BARN_PER_CM2: Final = 1e24
-BARN_PER_MM2: Final = 1e22
-CM_PER_MM: Final = 0.1
+Kinematics = Literal["paper", "exact"]
 
-# Total attenuation of Cd0.9Zn0.1Te at 5.78 g/cm3, from xraylib 4.3 CS_Total. Between the Te K edge
-# (31.8 keV) and 160 keV a log-log interpolation gives the efficiency of 2 mm within 0.001; below,
-# the first value stands in, because there 2 mm stop everything anyway.
-CZT_ENERGY_KEV: Final = (32.0, 40.0, 60.0, 80.0, 90.0, 100.0, 120.0, 140.0, 160.0)
-CZT_ATTENUATION_PER_CM: Final = (195.7, 109.7, 37.20, 17.17, 12.55, 9.511, 5.956, 4.077, 2.986)
+CHOICES: Final[dict[str, tuple[str | int, ...]]] = {
+    "beam_axis": ("columns", "rows"),
+    "beam_sign": (1, -1),
+    "kinematics": ("paper", "exact"),
+    "angles": ("geometry", "peak_map"),
+    "background": ("none", "flat"),
+    "pile_up": ("none", "survival"),
+    "reference": ("calibration", "first_state", "none"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +46,20 @@ class ComptonSettings:
     polarisation
         Degree of linear polarisation of the beam, perpendicular to the plane through beam and
         detector: 1 for a synchrotron beam with the detector above it, 0 for unpolarised light.
-    sensor_mm
-        Thickness of the CdZnTe.
+    kinematics
+        "paper": Eq. 2, for electrons of rest energy. "exact": their energy at pz; at 5 a.u.
+        the forms differ by 0.01 to 0.02 a.u.
+    angles
+        "geometry": the angle map from the lengths here. "peak_map": from the measured Compton
+        peaks of the calibration, ``peak_kev``.
+    efficiency, sensor_mm
+        Whether J is divided by the fraction of photons that the CdZnTe stops, and its thickness.
+    pile_up
+        "survival": exposures of components count only as far as events met no other photon; see
+        `hexlive.reconstruct.pile_up`.
+    reference
+        What relative EMF is relative to: the "calibration"'s reference, where it has one; the
+        "first_state" measured at the same height; or "none".
     background, background_window_kev
         "flat" subtracts the mean level between these energies, above the elastic line.
     """
@@ -60,9 +73,14 @@ class ComptonSettings:
     inner_au: float = 1.0
     outer_au: float = 5.0
     polarisation: float = 1.0
+    kinematics: Kinematics = "paper"
+    angles: Literal["geometry", "peak_map"] = "geometry"
+    efficiency: bool = True
     sensor_mm: float = 2.0
     background: Literal["none", "flat"] = "none"
     background_window_kev: tuple[float, float] = (118.0, 140.0)
+    pile_up: Literal["none", "survival"] = "none"
+    reference: Literal["calibration", "first_state", "none"] = "calibration"
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot mean anything.
@@ -75,14 +93,10 @@ class ComptonSettings:
         for name in ("incident_kev", "pinhole_to_sheet_mm", "pinhole_to_detector_mm", "sensor_mm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"compton.{name} must be positive, not {getattr(self, name)}.")
-        for name, known in (
-            ("beam_axis", ("columns", "rows")),
-            ("beam_sign", (1, -1)),
-            ("background", ("none", "flat")),
-        ):
-            if getattr(self, name) not in known:
-                value = getattr(self, name)
-                raise ValueError(f"compton.{name} must be {known[0]} or {known[1]}, not {value}.")
+        for name, known in CHOICES.items():
+            if (value := getattr(self, name)) not in known:
+                options = " or ".join(map(str, known))
+                raise ValueError(f"compton.{name} must be {options}, not {value}.")
         if not 0 < self.inner_au < self.outer_au < ALPHA_INVERSE:
             raise ValueError(
                 f"compton.inner_au ({self.inner_au}) must be positive and below "
@@ -109,7 +123,8 @@ class ComptonSettings:
         return self.pinhole_to_detector_mm / self.pinhole_to_sheet_mm
 
 
-def _cos(theta_rad: FloatLike) -> FloatArray:
+def cos(theta_rad: FloatLike) -> FloatArray:
+    """Cosine, of plain numbers too."""
     return np.cos(np.asarray(theta_rad, dtype=np.float64))
 
 
@@ -134,8 +149,8 @@ def theta_map_rad(shape: tuple[int, int], pitch_mm: float, settings: ComptonSett
     grid = np.meshgrid(row_mm, column_mm, indexing="ij")
     across, along = grid if settings.beam_axis == "columns" else grid[::-1]
     distance = np.sqrt(along**2 + across**2 + settings.pinhole_to_detector_mm**2)
-    cos: FloatArray = settings.beam_sign * along / distance
-    return np.arccos(cos)
+    cosine: FloatArray = settings.beam_sign * along / distance
+    return np.arccos(cosine)
 
 
 def theta_from_peak_rad(peak_kev: FloatLike, incident_kev: float) -> FloatArray:
@@ -147,39 +162,57 @@ def theta_from_peak_rad(peak_kev: FloatLike, incident_kev: float) -> FloatArray:
     return np.arccos(1 - ELECTRON_REST_KEV * transfer)
 
 
-def _momentum_transfer_kev(
-    scattered_kev: FloatLike, theta_rad: FloatLike, incident_kev: float
-) -> FloatArray:
+def transfer_kev(scattered_kev: FloatLike, theta_rad: FloatLike, incident_kev: float) -> FloatArray:
     """Length of the momentum transfer k, times c."""
     scattered = np.asarray(scattered_kev, dtype=np.float64)
-    mixed = 2 * incident_kev * scattered * _cos(theta_rad)
+    mixed = 2 * incident_kev * scattered * cos(theta_rad)
     return np.sqrt(incident_kev**2 + scattered**2 - mixed)
 
 
-def pz_au(scattered_kev: FloatLike, theta_rad: FloatLike, incident_kev: float) -> FloatArray:
+def pz_au(
+    scattered_kev: FloatLike,
+    theta_rad: FloatLike,
+    incident_kev: float,
+    kinematics: Kinematics = "paper",
+) -> FloatArray:
     """Electron momentum along the transfer, a.u.; Eq. 2 of Huang et al. 2024 times 1/alpha.
 
-    The paper prints pz in units of mc; its windows are in atomic units.
+    The paper prints pz in units of mc; its windows are in atomic units. Eq. 2 gives the electron
+    its rest energy; "exact" solves energy and momentum conservation for an electron with pz alone
+    (Ribberfors, Phys. Rev. B 12, 2067, 1975).
     """
     scattered = np.asarray(scattered_kev, dtype=np.float64)
-    recoil = incident_kev * scattered * (1 - _cos(theta_rad)) / ELECTRON_REST_KEV
-    transfer = _momentum_transfer_kev(scattered, theta_rad, incident_kev)
-    return ALPHA_INVERSE * (scattered - incident_kev + recoil) / transfer
+    mixed = incident_kev * scattered * (1 - cos(theta_rad))
+    transfer = transfer_kev(scattered, theta_rad, incident_kev)
+    if kinematics == "exact":
+        lost = incident_kev - scattered
+        root = np.sqrt(1 / 4 + ELECTRON_REST_KEV**2 / (2 * mixed))
+        return ALPHA_INVERSE / ELECTRON_REST_KEV * (transfer / 2 - lost * root)
+    return ALPHA_INVERSE * (scattered - incident_kev + mixed / ELECTRON_REST_KEV) / transfer
 
 
-def scattered_kev(pz_au: FloatLike, theta_rad: FloatLike, incident_kev: float) -> FloatArray:
-    """Scattered energy at a momentum and an angle: Eq. 2 solved for E2, for |pz| < 1/alpha."""
-    p = np.asarray(pz_au, dtype=np.float64) / ALPHA_INVERSE
-    cos = _cos(theta_rad)
-    a = 1 + incident_kev * (1 - cos) / ELECTRON_REST_KEV
-    root = np.sqrt(a**2 - 2 * a * cos + 1 - p**2 * (1 - cos**2))
-    return incident_kev / (a**2 - p**2) * (a - p**2 * cos + p * root)
+def scattered_kev(
+    pz_au: FloatLike,
+    theta_rad: FloatLike,
+    incident_kev: float,
+    kinematics: Kinematics = "paper",
+) -> FloatArray:
+    """Scattered energy at a momentum and an angle: Eq. 2 solved for E2, for |pz| < 1/alpha.
+
+    The exact form is Eq. 2 with the electron's energy at pz in place of its rest energy.
+    """
+    momentum_kev = np.asarray(pz_au, dtype=np.float64) * ELECTRON_REST_KEV / ALPHA_INVERSE
+    moving = momentum_kev if kinematics == "exact" else 0.0
+    electron_kev = np.hypot(ELECTRON_REST_KEV, moving)
+    p, c = momentum_kev / electron_kev, cos(theta_rad)
+    a = 1 + incident_kev * (1 - c) / electron_kev
+    root = np.sqrt(a**2 - 2 * a * c + 1 - p**2 * (1 - c**2))
+    return incident_kev / (a**2 - p**2) * (a - p**2 * c + p * root)
 
 
 def peak_kev(theta_rad: FloatLike, incident_kev: float) -> FloatArray:
     """Centre of the Compton line: the energy scattered by an electron at rest (pz = 0)."""
-    cos = _cos(theta_rad)
-    return incident_kev / (1 + incident_kev * (1 - cos) / ELECTRON_REST_KEV)
+    return incident_kev / (1 + incident_kev * (1 - cos(theta_rad)) / ELECTRON_REST_KEV)
 
 
 def window_edges_kev(theta_rad: FloatArray, settings: ComptonSettings) -> NDArray[np.float32]:
@@ -188,75 +221,5 @@ def window_edges_kev(theta_rad: FloatArray, settings: ComptonSettings) -> NDArra
     In the order pz = -outer, -inner, +inner, +outer.
     """
     limits = settings.limits_au.reshape(4, *(1,) * theta_rad.ndim)
-    return scattered_kev(limits, theta_rad, settings.incident_kev).astype(np.float32)
-
-
-def cross_section_factor(
-    scattered_kev: FloatLike, theta_rad: FloatLike, incident_kev: float, polarisation: float
-) -> FloatArray:
-    """K in d2sigma/(dE2 dOmega) = K J(pz), barn/(sr keV) for J in 1/a.u.
-
-    K = (m^2 r0^2 / 2) (E2/E1) X / (|k| E(pz)), Ribberfors, Phys. Rev. B 12, 2067 (1975); X as
-    in Holm, Phys. Rev. A 37, 3706 (1988), with the sign of pz adapted. With the detector at right
-    angles to the polarisation the angular terms of X vanish, so they are scaled by
-    1 - ``polarisation``. At pz = 0, K dE2/dpz is Klein-Nishina.
-    """
-    m = ELECTRON_REST_KEV
-    scattered = np.asarray(scattered_kev, dtype=np.float64)
-    cos = _cos(theta_rad)
-    transfer = _momentum_transfer_kev(scattered, theta_rad, incident_kev)
-    momentum = pz_au(scattered, theta_rad, incident_kev) * m / ALPHA_INVERSE
-    energy = np.sqrt(m**2 + momentum**2)
-    r_in = incident_kev * (energy + (incident_kev - scattered * cos) * momentum / transfer)
-    r_out = r_in - incident_kev * scattered * (1 - cos)
-    step = 1 / r_in - 1 / r_out
-    angular = 2 * m**2 * step + m**4 * step**2
-    x = r_in / r_out + r_out / r_in + (1 - polarisation) * angular
-    kev_per_au = m / ALPHA_INVERSE
-    prefactor = m**2 / 2 * (scattered / incident_kev) / (transfer * energy * kev_per_au)
-    return prefactor * x * CLASSICAL_RADIUS_CM**2 * BARN_PER_CM2
-
-
-def klein_nishina_barn(
-    theta_rad: FloatLike, incident_kev: float, polarisation: float
-) -> FloatArray:
-    """Cross-section of an electron at rest, barn/sr, at right angles to the polarisation."""
-    ratio = peak_kev(theta_rad, incident_kev) / incident_kev
-    angular = ratio + 1 / ratio - (1 - polarisation) * (1 - _cos(theta_rad) ** 2)
-    return CLASSICAL_RADIUS_CM**2 * BARN_PER_CM2 / 2 * ratio**2 * angular
-
-
-def czt_efficiency(energy_kev: FloatLike, thickness_mm: float) -> FloatArray:
-    """Fraction of photons that CdZnTe of this thickness stops, up to 160 keV."""
-    log_energy = np.log(np.asarray(energy_kev, dtype=np.float64))
-    nodes = np.log(CZT_ENERGY_KEV), np.log(CZT_ATTENUATION_PER_CM)
-    attenuation_per_cm = np.exp(np.interp(log_energy, *nodes))
-    return -np.expm1(-attenuation_per_cm * thickness_mm * CM_PER_MM)
-
-
-def electrons_per_mm3(
-    counts: FloatLike,
-    theta_rad: FloatLike,
-    settings: ComptonSettings,
-    *,
-    fluence_per_mm2: float,
-    transmission: float,
-    volume_mm3: float,
-    solid_angle_sr: float,
-) -> FloatArray:
-    """Electron density from all counts of the Compton line, Eq. 1 of Huang et al. 2024.
-
-    Parameters
-    ----------
-    fluence_per_mm2
-        Incident photons per area over the exposure.
-    transmission
-        t1 t2: the way in times the way out, both through the sample.
-    volume_mm3, solid_angle_sr
-        Seen by one pixel. The paper leaves the solid angle and the efficiency implicit.
-    """
-    incident = settings.incident_kev
-    stopped = czt_efficiency(peak_kev(theta_rad, incident), settings.sensor_mm)
-    area_mm2 = klein_nishina_barn(theta_rad, incident, settings.polarisation) / BARN_PER_MM2
-    seen = fluence_per_mm2 * transmission * volume_mm3 * solid_angle_sr * stopped
-    return np.asarray(counts) / (seen * area_mm2)
+    edges = scattered_kev(limits, theta_rad, settings.incident_kev, settings.kinematics)
+    return edges.astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from hexlive.reconstruct.compton import ComptonSettings, FloatArray, pz_au, scattered_kev
+from hexlive.reconstruct.compton import ComptonSettings, FloatArray, FloatLike, pz_au, scattered_kev
 from hexlive.reconstruct.profile import BinChoice, choose_bins, j_per_count
 
 # The influence of a knot on a cubic spline falls by 0.27 per bin; 0.27^12 is below 1e-6.
@@ -21,6 +21,9 @@ SPLINE_MARGIN_BINS: Final = 12
 # When L + H is closer to zero than this many of its own sigmas, the ratio says nothing. For plain
 # Poisson counts that is fewer than four counts.
 LEAST_SIGNIFICANCE: Final = 2.0
+
+# Why a pixel has no EMF.
+REASONS: Final = ("defined", "masked", "no counts", "L or H is not positive", "too few counts")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,8 +80,13 @@ class EmfResult:
         """Pool independent counts of the same pixels, such as two time windows."""
         return each(np.add, self, other)
 
-    def scaled(self, factor: float) -> "EmfResult":
-        """L and H times a factor, variances times its square; EMF stays."""
+    def __sub__(self, other: "EmfResult") -> "EmfResult":
+        """What came after ``other``, whose counts are among these: a time window."""
+        return each(np.subtract, self, other)
+
+    def scaled(self, factor: FloatLike) -> "EmfResult":
+        """L and H times a factor, or one each; variances times its square; EMF stays."""
+        factor = np.asarray(factor)
         square = factor**2
         return EmfResult(
             low=self.low * factor,
@@ -110,7 +118,11 @@ class EmfWeights:
 
 
 def emf_weights(
-    edges_kev: FloatArray, theta_rad: FloatArray, settings: ComptonSettings
+    edges_kev: FloatArray,
+    theta_rad: FloatArray,
+    settings: ComptonSettings,
+    *,
+    normalised: bool = True,
 ) -> EmfWeights:
     """Weights of `emf` for these pixels; compute once per geometry.
 
@@ -123,6 +135,9 @@ def emf_weights(
         ``(bins + 1,) float64, keV``, common to all pixels.
     theta_rad
         ``(...) float64, rad``: scattering angle of each pixel.
+    normalised
+        False: plain counts in the windows, without cross-section, efficiency and background, to be
+        held against the unbinned sums of the kernels.
 
     Raises
     ------
@@ -130,7 +145,8 @@ def emf_weights(
         The energy axis does not cover the windows of every pixel.
     """
     angle = theta_rad[..., None]
-    windows_kev = scattered_kev(settings.limits_au, angle, settings.incident_kev)
+    beam = settings.incident_kev, settings.kinematics
+    windows_kev = scattered_kev(settings.limits_au, angle, *beam)
     choice = choose_bins(edges_kev, windows_kev, settings, SPLINE_MARGIN_BINS)
     knots_kev = edges_kev[choice.bins.start : choice.bins.stop + 1]
     cumulative_at_window = CubicSpline(knots_kev, np.eye(knots_kev.size))(windows_kev)
@@ -138,7 +154,10 @@ def emf_weights(
     of_knots = np.stack([middle, left + right], axis=-2)
     # The cumulative sum at a knot holds every bin below it, so a bin counts at every knot above.
     of_bins = np.cumsum(of_knots[..., :0:-1], axis=-1)[..., ::-1]
-    dpz_au = np.diff(pz_au(knots_kev, angle, settings.incident_kev))
+    if not normalised:
+        unused = np.zeros((*of_bins.shape[:-1], 1))
+        return EmfWeights(choice=choice, values=np.concatenate([of_bins, unused], axis=-1))
+    dpz_au = np.diff(pz_au(knots_kev, angle, *beam))
     integral_per_count = j_per_count(choice, theta_rad, settings) * dpz_au
     weights = of_bins * integral_per_count[..., None, :]
     return EmfWeights(choice=choice, values=choice.with_background(weights))
@@ -172,7 +191,7 @@ def window_sum_emf(low_counts: NDArray[Any], high_counts: NDArray[Any]) -> EmfRe
     """EMF from the unbinned integer sums of the event kernels: sigma/EMF = (1 + r)/sqrt(r N).
 
     It has no bin-phase bias, but leaves out the cross-section and efficiency (0.1 %) and the
-    background: for display while running, not for results.
+    background: the cross-check of `emf`, and its shortcut.
     """
     low = np.asarray(low_counts, dtype=np.float64)
     high = np.asarray(high_counts, dtype=np.float64)
@@ -184,67 +203,36 @@ def pool(result: EmfResult, valid: NDArray[np.bool_]) -> EmfResult:
     return each(lambda values: values[valid].sum(), result)
 
 
-def superpixels(result: EmfResult, factor: int, valid: NDArray[np.bool_]) -> EmfResult:
-    """Sum L and H over blocks of factor x factor valid pixels; blocks at the far edges may be cut.
+def relative_emf(
+    result: EmfResult, reference: EmfResult, *, nested: bool = False
+) -> tuple[FloatArray, FloatArray]:
+    """EMF over that of a reference, the homogeneous disk or an earlier state, and its sigma.
 
     Parameters
     ----------
-    result
-        ``(rows, columns)``.
-
-    Returns
-    -------
-    EmfResult
-        ``(ceil(rows / factor), ceil(columns / factor))``.
+    nested
+        The counts of the reference are among those of the result, as at the beginning of the same
+        exposure. Their covariance with the result is then the reference's own; counts held against
+        themselves give 1 with no uncertainty. Otherwise the two are independent.
     """
-
-    def blocks(values: FloatArray) -> FloatArray:
-        kept = np.where(valid, values, 0.0)
-        for axis in (0, 1):
-            kept = np.add.reduceat(kept, np.arange(0, kept.shape[axis], factor), axis=axis)
-        return kept
-
-    return each(blocks, result)
-
-
-def adaptive_superpixels(
-    result: EmfResult, target_relative_sigma: float, valid: NDArray[np.bool_], factor: int = 1
-) -> EmfResult:
-    """The smallest block of 1, 2, 4, ... pixels around each pixel that reaches the target.
-
-    Parameters
-    ----------
-    factor
-        The smallest block to try.
-
-    Returns
-    -------
-    EmfResult
-        ``(rows, columns)``. Pixels of one block share its value, so neighbours are correlated, and
-        masked pixels take that of their block. Where no block suffices, that of the whole map.
-    """
-    rows, columns = (np.arange(count) // factor for count in valid.shape)
-    blocks = superpixels(result, factor, valid)
-    fine = each(lambda values: values[np.ix_(rows, columns)], blocks)
-    if factor >= max(valid.shape):
-        return fine
-    coarse = adaptive_superpixels(result, target_relative_sigma, valid, 2 * factor)
-    enough = fine.relative_sigma <= target_relative_sigma
-    return each(lambda near, far: np.where(enough, near, far), fine, coarse)
-
-
-def relative_emf(result: EmfResult, reference: EmfResult) -> tuple[FloatArray, FloatArray]:
-    """EMF over that of independent counts, and its sigma: the reference disk, or t0."""
     ratio = result.emf / reference.emf
-    return ratio, ratio * np.hypot(result.relative_sigma, reference.relative_sigma)
+    variance = result.relative_sigma**2 + reference.relative_sigma**2
+    if nested:
+        with np.errstate(all="ignore"):
+            shared = (
+                reference.var_low / (result.low * reference.low)
+                + reference.var_high / (result.high * reference.high)
+                - reference.cov / (result.low * reference.high)
+                - reference.cov / (result.high * reference.low)
+            )
+        variance = np.maximum(variance - 2 * shared, 0.0)
+    return ratio, ratio * np.sqrt(variance)
 
 
-def time_to_target_s(
-    result: EmfResult, live_time_s: float, target_relative_sigma: float
-) -> FloatArray:
-    """Seconds of live time still needed until sigma/EMF reaches the target; 0 when it has.
-
-    Sigma falls with the square root of the live time at the present rate. NaN where undefined.
-    """
-    needed = (result.relative_sigma / target_relative_sigma) ** 2
-    return live_time_s * np.maximum(needed - 1, 0.0)
+def undefined_code(result: EmfResult, valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Why EMF is NaN, as index into `REASONS`; of the shape of the result."""
+    with np.errstate(invalid="ignore"):
+        nothing = (result.var_low + result.var_high) == 0
+        negative = (result.low <= 0) | (result.high <= 0)
+    cases = [~valid, result.defined, nothing, negative]
+    return np.select(cases, [1, 0, 2, 3], 4).astype(np.uint8)

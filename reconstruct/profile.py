@@ -7,14 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hexlive.reconstruct.compton import (
-    ComptonSettings,
-    FloatArray,
-    cross_section_factor,
-    czt_efficiency,
-    pz_au,
-    scattered_kev,
-)
+from hexlive.reconstruct.compton import ComptonSettings, FloatArray, pz_au, scattered_kev
+from hexlive.reconstruct.cross_section import cross_section_factor
+from hexlive.reconstruct.efficiency import czt_efficiency
 
 PROFILE_EDGES_AU: Final = np.linspace(-10.05, 10.05, 202)
 
@@ -111,14 +106,24 @@ def _background_bins(edges_kev: FloatArray, settings: ComptonSettings) -> slice:
 
 
 def j_per_count(choice: BinChoice, theta_rad: FloatArray, settings: ComptonSettings) -> FloatArray:
-    """J of one count in each chosen bin, 1/(dE K efficiency), ``(..., chosen bins) float64``."""
+    """J of one count in each chosen bin, 1/(dE K efficiency), ``(..., chosen bins) float64``.
+
+    Raises
+    ------
+    EfficiencyUnavailableError
+        ``settings.efficiency`` is set and xraylib is not installed.
+    """
     edges = choice.edges_kev
     centres = ((edges[1:] + edges[:-1]) / 2)[choice.bins]
     cross_section = cross_section_factor(
-        centres, theta_rad[..., None], settings.incident_kev, settings.polarisation
+        centres,
+        theta_rad[..., None],
+        settings.incident_kev,
+        settings.polarisation,
+        settings.kinematics,
     )
-    seen = choice.widths_kev * czt_efficiency(centres, settings.sensor_mm)
-    return 1 / (cross_section * seen)
+    stopped = czt_efficiency(centres, settings.sensor_mm) if settings.efficiency else 1.0
+    return 1 / (cross_section * choice.widths_kev * stopped)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -210,11 +215,10 @@ def profile_weights(
     if not valid.any():
         raise ValueError("Every pixel is masked, so there is no profile; check the calibration.")
     angle = theta_rad[valid][:, None]
-    reach_kev = scattered_kev(pz_edges_au[[0, -1]], angle, settings.incident_kev)
+    beam = settings.incident_kev, settings.kinematics
+    reach_kev = scattered_kev(pz_edges_au[[0, -1]], angle, *beam)
     choice = choose_bins(edges_kev, reach_kev, settings)
-    bin_edges_au = pz_au(
-        edges_kev[choice.bins.start : choice.bins.stop + 1], angle, settings.incident_kev
-    )
+    bin_edges_au = pz_au(edges_kev[choice.bins.start : choice.bins.stop + 1], angle, *beam)
     density = sparse.diags_array(j_per_count(choice, theta_rad[valid], settings).ravel())
     of_bins = choice.with_background(np.eye(choice.widths_kev.size))
     of_pixels = sparse.kron(sparse.eye_array(len(angle)), of_bins, format="csr")

@@ -1,6 +1,7 @@
 """The calibration of a camera: an HDF5 file, arrays of ``(rows, columns)``."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,10 +14,8 @@ from numpy.typing import NDArray
 
 from hexlive.kernels.backend import EventSettings, PixelMaps
 from hexlive.stream.files import FileError, opened, whole_or_absent
+from hexlive.stream.reference import Reference, load_reference
 
-# A pixel with less noise is dead, one with more is hot.
-MIN_NOISE_KEV: Final = 0.08
-MAX_NOISE_KEV: Final = 1.0
 MAPS: Final = (
     "pedestal_adu",
     "noise_adu",
@@ -40,6 +39,10 @@ class Calibration:
         ``(rows, columns) float32``, or None: the configured value everywhere.
     charge_loss
         ``(nodes,) float32``, or None: the curve of docs/events.md for events of two pixels.
+    peak_kev
+        ``(rows, columns) float64``, or None: measured centres of the Compton peak.
+    reference
+        What relative EMF is relative to, or None. Only `stream.reference` writes these two.
     sources
         Names of the files it was made from.
     """
@@ -51,6 +54,8 @@ class Calibration:
     mask: NDArray[np.uint8]
     threshold_kev: NDArray[np.float32] | None = None
     charge_loss: NDArray[np.float32] | None = None
+    peak_kev: NDArray[np.float64] | None = None
+    reference: Reference | None = None
     sources: tuple[str, ...] = ()
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -101,8 +106,13 @@ class Calibration:
                 f"The threshold of {n_bad} pixels is not finite; give keV for every pixel."
             )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, also: Callable[[h5py.File], None] = lambda file: None) -> None:
         """Write the file, whole or not at all.
+
+        Parameters
+        ----------
+        also
+            Writes what else belongs into it, such as the quality of the fits.
 
         Raises
         ------
@@ -117,6 +127,7 @@ class Calibration:
             file["mask"] = self.mask
             if self.charge_loss is not None:
                 file["charge_loss"] = self.charge_loss
+            also(file)
             file.attrs["id"] = self.id
             file.attrs["created"] = datetime.now(UTC).isoformat()
             file.attrs["source_files"] = list(self.sources)
@@ -141,14 +152,17 @@ def load_calibration(path: Path) -> Calibration:
         flags = _map(file, "mask", path)
         mask = np.zeros(shape, np.uint8) if flags is None else (flags != 0).astype(np.uint8)
         curve = _map(file, "charge_loss", path)
+        peak = _map(file, "peak_kev", path)
         calibration = Calibration(
             **maps,
             mask=mask,
             charge_loss=None if curve is None else charge_loss_curve(curve, path),
+            peak_kev=None if peak is None else peak.astype(np.float64),
+            reference=load_reference(path),
             sources=tuple(str(name) for name in file.attrs.get("source_files", ())),
             id=str(file.attrs.get("id", "unknown")),
         )
-    for name in (*MAPS, "mask"):
+    for name in (*MAPS, "mask", "peak_kev"):
         array = getattr(calibration, name)
         if array is not None and (array.ndim != 2 or array.shape != shape):
             raise FileError(f"{path}: {name} is {array.shape}, the gradient is {shape}.")
@@ -199,46 +213,3 @@ def usable_pixels(
     for values in (gradient_kev_per_adu, *others):
         usable &= np.isfinite(values)
     return usable
-
-
-def calibration_from_dark(
-    frames: NDArray[np.uint16],
-    gradient_kev_per_adu: NDArray[np.float32],
-    intercept_kev: NDArray[np.float32],
-    *,
-    sources: tuple[str, ...] = (),
-) -> Calibration:
-    """Pedestal, noise, dead and hot pixels from dark frames.
-
-    Parameters
-    ----------
-    frames
-        ``(frames, rows, columns) uint16, ADU`` without photons.
-    gradient_kev_per_adu, intercept_kev
-        ``(rows, columns)``; a gradient that is 0 or not finite marks a dead pixel.
-
-    Raises
-    ------
-    FileError
-        Fewer than two frames, or maps of another size.
-    """
-    if len(frames) < 2:
-        raise FileError(f"A dark needs at least 2 frames, there are {len(frames)}.")
-    shape = frames.shape[1:]
-    for name, array in (("gradient", gradient_kev_per_adu), ("intercept", intercept_kev)):
-        if array.shape != shape:
-            raise FileError(f"The {name} map is {array.shape}, the dark frames are {shape}.")
-    pedestal = frames.mean(axis=0, dtype=np.float64)
-    noise = frames.std(axis=0, ddof=1, dtype=np.float64)
-    usable = usable_pixels(gradient_kev_per_adu, intercept_kev)
-    gradient = np.where(usable, gradient_kev_per_adu, 0.0)
-    noise_kev = noise * gradient
-    bad = ~usable | (noise_kev < MIN_NOISE_KEV) | (noise_kev > MAX_NOISE_KEV)
-    return Calibration(
-        pedestal_adu=pedestal.astype(np.float32),
-        noise_adu=noise.astype(np.float32),
-        gradient_kev_per_adu=gradient.astype(np.float32),
-        intercept_kev=np.where(usable, intercept_kev, 0.0).astype(np.float32),
-        mask=bad.astype(np.uint8),
-        sources=sources,
-    )

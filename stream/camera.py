@@ -67,12 +67,19 @@ class Camera:
         noise += self.pedestal_adu.astype(np.float32)
         return np.rint(noise, out=noise).clip(min=0.0).astype(np.uint16)
 
-    def electronics(self) -> Electronics:
-        """What the sensor needs, with a pool of noise frames that are drawn at random."""
+    def electronics(self, drift_per_frame: float = 0.0) -> Electronics:
+        """What the sensor needs, with a pool of noise frames that are drawn at random.
+
+        Parameters
+        ----------
+        drift_per_frame
+            Relative change of the gain of all pixels from one frame to the next.
+        """
         return Electronics(
             noise_pool=self.dark_frames(POOL_FRAMES, POOL_STREAM),
             adu_per_kev=np.where(self.dead, 0.0, 1 / self.gradient_kev_per_adu),
             intercept_kev=self.intercept_kev,
+            drift_per_frame=drift_per_frame,
         )
 
     def calibration(self) -> Calibration:

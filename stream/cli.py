@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hexlive.stream import cli_files, cli_live, cli_simulate
+from hexlive.stream import cli_export, cli_files, cli_live, cli_simulate
 from hexlive.stream.cli_calibrate import calibrate
 from hexlive.stream.doctor import examine
 
@@ -26,6 +26,7 @@ app.command()(cli_live.replay)
 app.command()(cli_files.process)
 app.add_typer(calibrate, name="calibrate")
 app.command()(cli_files.reconstruct)
+app.command()(cli_export.export)
 
 
 @app.callback()

@@ -1,35 +1,46 @@
 """``hexlive calibrate``: make a calibration file."""
 
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
-import h5py
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from hexlive.reconstruct.lines import SOURCES, find_line
 from hexlive.stream.calibration import (
     Calibration,
-    calibration_from_dark,
     charge_loss_curve,
+    load_calibration,
     usable_pixels,
 )
 from hexlive.stream.console import say
-from hexlive.stream.files import FileError, opened, refuse_same
+from hexlive.stream.dark import calibration_from_dark
+from hexlive.stream.files import FileError, refuse_same
+from hexlive.stream.frame_files import BRIGHT_DATASETS, DARK_DATASETS, FrameFiles
+from hexlive.stream.line_spectra import calibrate_by_lines
 from hexlive.stream.maps import read_map, read_numbers
+from hexlive.stream.reference import reference_from_result, save_reference
 
 calibrate = typer.Typer(help="Make a calibration file.", no_args_is_help=True)
 
 # Far beyond any HEXITEC camera; a typing error beyond it would only fill the memory.
 MAX_SIDE_PX: Final = 4096
-DARK_DATASETS: Final = ("dark_frames", "entry/instrument/detector/data", "raw_frames")
+
+
+class Source(StrEnum):
+    """What the camera was exposed to."""
+
+    am241 = "am241"
+
 
 GradientOption = Annotated[
-    str, typer.Option("--gradient", help="keV/ADU: .npy, odin text (.gz), or one number.")
+    str, typer.Option("--gradient", help="keV/ADU: .npy, .mat, odin text (.gz), or one number.")
 ]
 InterceptOption = Annotated[
-    str, typer.Option("--intercept", help="keV: .npy, odin text (.gz), or one number.")
+    str, typer.Option("--intercept", help="keV: .npy, .mat, odin text (.gz), or one number.")
 ]
 ChargeLossOption = Annotated[
     Path | None,
@@ -38,37 +49,100 @@ ChargeLossOption = Annotated[
         help=".npy or text: factors on the energy of two-pixel events, from R = -1 to 1.",
     ),
 ]
+DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Path of the frames.")]
+Files = Annotated[list[Path], typer.Argument(help="Recordings, or HDF5 with frames.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Calibration file to write.")]
 
 
 @calibrate.command()
 def dark(
-    file: Annotated[Path, typer.Argument(help="HDF5 with frames taken without beam.")],
+    files: Files,
     gradient: GradientOption,
     intercept: InterceptOption = "0",
-    dataset: Annotated[str | None, typer.Option(help="Path of the frames.")] = None,
+    dataset: DatasetOption = None,
+    threshold: Annotated[
+        float, typer.Option(help="keV at which a pixel is hit: some flicker without beam.")
+    ] = 3.0,
     charge_loss: ChargeLossOption = None,
     out: OutOption = Path("calibration.h5"),
 ) -> None:
-    """Pedestal, noise, dead and hot pixels from frames taken without beam.
+    """Pedestal, noise, dead, hot and flickering pixels from frames taken without beam.
 
     Example: hexlive calibrate dark dark.h5 --gradient g.npy --intercept i.npy --out cal.h5
     """
     maps = {"the gradient": Path(gradient), "the intercept": Path(intercept)}
-    others = {"the dark": file, "the charge-loss curve": charge_loss}
-    refuse_same({"The calibration": out}, {**maps, **others})
-    frames = _dark_frames(file, dataset)
-    shape = (frames.shape[1], frames.shape[2])
-    calibration = calibration_from_dark(
-        frames, read_map(gradient, shape), read_map(intercept, shape), sources=(file.name,)
+    refuse_same(
+        {"The calibration": out}, {**_named(files), **maps, "the charge-loss curve": charge_loss}
     )
-    calibration = replace(calibration, charge_loss=_curve(charge_loss))
+    frames = FrameFiles(files, (dataset,) if dataset else DARK_DATASETS)
+    found = calibration_from_dark(
+        frames,
+        read_map(gradient, frames.shape),
+        read_map(intercept, frames.shape),
+        threshold_kev=threshold,
+        sources=tuple(file.name for file in files),
+    )
+    calibration = replace(found.calibration, charge_loss=_curve(charge_loss))
     calibration.require_usable()
-    calibration.save(out)
+    calibration.save(out, found.write_faults)
     noise_kev = np.median(calibration.noise_adu * calibration.gradient_kev_per_adu)
+    rows, columns = frames.shape
     say(
-        f"{out}: {shape[0]} x {shape[1]} pixels from {len(frames)} frames, "
-        f"median noise {noise_kev:.3f} keV rms, {int(calibration.mask.sum())} pixels masked"
+        f"{out}: {rows} x {columns} pixels from {frames.n_frames} frames, "
+        f"median noise {noise_kev:.3f} keV rms, {found.summary()}"
+    )
+
+
+@calibrate.command("lines")
+def lines_(
+    files: Files,
+    calibration: Annotated[Path, typer.Option(help="Made by calibrate dark or import.")],
+    source: Annotated[
+        Source | None, typer.Option("--lines", help="The lines of a source; default: am241.")
+    ] = None,
+    line: Annotated[
+        list[str] | None, typer.Option(help='Instead: keV, or a name such as "W Ka"; repeat it.')
+    ] = None,
+    dataset: DatasetOption = None,
+    out: OutOption = Path("calibration.h5"),
+) -> None:
+    """Gradient, intercept and resolution of every pixel from lines of known energy.
+
+    Example: hexlive calibrate lines am241.h5 --calibration dark.h5 --out cal.h5
+    """
+    if source is not None and line:
+        raise typer.BadParameter("name either --lines or each --line.")
+    chosen = [find_line(name) for name in line] if line else SOURCES[source or Source.am241]
+    refuse_same({"The calibration": out}, {**_named(files), "the calibration before": calibration})
+    start = load_calibration(calibration)
+    frames = FrameFiles(files, (dataset,) if dataset else BRIGHT_DATASETS)
+    if frames.shape != start.shape:
+        raise FileError(f"The frames are {frames.shape}, {calibration} is {start.shape}.")
+    found = calibrate_by_lines(frames, chosen, start, sources=tuple(file.name for file in files))
+    found.calibration.save(out, found.write_maps)
+    say("\n".join([f"{out}: {frames.n_frames} frames", *found.summary()]))
+
+
+@calibrate.command()
+def reference(
+    result: Annotated[Path, typer.Argument(help="Result of the disk, or of the pristine cell.")],
+    calibration: Annotated[Path, typer.Option(help="With which it was processed; it is changed.")],
+    segment: Annotated[
+        int | None, typer.Option(min=1, help="Number of the exposure, where there are several.")
+    ] = None,
+) -> None:
+    """Keep one exposure in the calibration: EMF is then also given relative to it.
+
+    Example: hexlive calibrate reference disk.nxs --calibration cal.h5
+    """
+    refuse_same({"The calibration": calibration}, {"the result": result})
+    chosen = reference_from_result(result, segment)
+    save_reference(calibration, chosen)
+    n_pixels = int(np.isfinite(chosen.windows.emf).sum())
+    sigma = np.nanmedian(chosen.windows.sigma / chosen.windows.emf)
+    say(
+        f"{calibration}: reference is segment {chosen.segment} of {chosen.source}, "
+        f"{n_pixels} pixels, median sigma {100 * sigma:.1f} % of the EMF"
     )
 
 
@@ -80,9 +154,12 @@ def import_(
         int, typer.Option(min=1, max=MAX_SIDE_PX, help="Columns of the camera.")
     ] = 80,
     intercept: InterceptOption = "0",
-    pedestal: Annotated[str, typer.Option(help="ADU: .npy, odin text (.gz), or one number.")] = "0",
+    pedestal: Annotated[
+        str, typer.Option(help="ADU: .npy, .mat, odin text (.gz), or one number.")
+    ] = "0",
     threshold: Annotated[
-        str | None, typer.Option(help="keV: .npy or one number; default: the configuration's.")
+        str | None,
+        typer.Option(help="keV: .npy, .mat, text, or one number; default: the configuration's."),
     ] = None,
     charge_loss: ChargeLossOption = None,
     out: OutOption = Path("calibration.h5"),
@@ -117,21 +194,10 @@ def import_(
     say(f"{out}: {rows} x {columns} pixels, {int(calibration.mask.sum())} masked")
 
 
+def _named(files: list[Path]) -> dict[str, Path]:
+    """Each input with what to call it."""
+    return {f"the input {file}": file for file in files}
+
+
 def _curve(path: Path | None) -> NDArray[np.float32] | None:
     return None if path is None else charge_loss_curve(read_numbers(path), path)
-
-
-def _dark_frames(path: Path, dataset: str | None) -> NDArray[np.uint16]:
-    with opened(path) as file:
-        name = dataset or next((n for n in DARK_DATASETS if n in file), None)
-        if name is None or not isinstance(file.get(name), h5py.Dataset):
-            wanted = dataset or " or ".join(DARK_DATASETS)
-            raise FileError(f"{path} has no dataset {wanted}; name the frames with --dataset.")
-        data = file[name]
-        if data.ndim != 3 or data.dtype != np.uint16:
-            raise FileError(
-                f"{path}: {name} is {data.shape} {data.dtype}, "
-                "dark frames are (frames, rows, columns) uint16."
-            )
-        frames: NDArray[np.uint16] = data[()]
-    return frames

@@ -11,12 +11,16 @@ from hexlive.stream.cli_options import (
     Backend,
     Compat,
     ConfigFile,
+    CyclerFile,
+    CyclerOffset,
     Device,
     conclude,
+    cycler_log,
     device_name,
 )
 from hexlive.stream.config import ConfigError, load_config, with_overrides
 from hexlive.stream.console import ProgressSink
+from hexlive.stream.cyclers import WithCycler
 from hexlive.stream.files import refuse_same
 from hexlive.stream.reconstruction import reconstruct_file
 from hexlive.stream.recordings import open_file
@@ -33,6 +37,8 @@ def process(
     ] = None,
     backend: Backend = Device.auto,
     compat: Compat = None,
+    cycler: CyclerFile = None,
+    cycler_offset: CyclerOffset = None,
     out: Annotated[Path, typer.Option(help="Result file (NeXus).")] = Path("result.nxs"),
 ) -> None:
     """Process a recording, as fast as this machine can: the same counts as live.
@@ -44,13 +50,20 @@ def process(
     config = fit_detector(config, source.shape, explicit=config_file is not None)
     outputs = Outputs(result=out)
     outputs.refuse(
-        {"the input": file, "the calibration": calibration, "the configuration": config_file}
+        {
+            "the input": file,
+            "the calibration": calibration,
+            "the configuration": config_file,
+            "the cycler's file": cycler,
+        }
     )
+    log = cycler_log(cycler, cycler_offset)
     maps = load_calibration(calibration)
     with stop_on_signals() as stop, closing(ProgressSink(source.n_frames)) as progress:
         outcome = run_session(
-            source, config, maps, outputs, device=device, stop=stop, progress=progress
-        )
+            source if log is None else WithCycler(source, log),
+            config, maps, outputs, device=device, stop=stop, progress=progress,
+        )  # fmt: skip
     conclude(outcome, outputs)
 
 

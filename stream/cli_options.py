@@ -7,7 +7,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from hexlive.reconstruct.charge import CyclerLog
 from hexlive.stream.console import say
+from hexlive.stream.cyclers import read_cycler
 from hexlive.stream.device import DeviceName
 from hexlive.stream.files import FileError
 from hexlive.stream.listing import Listing
@@ -46,6 +48,18 @@ Sparse = Annotated[
     typer.Option(
         "--sparse",
         help="Send lists of the pixels that reach so many ADU (.npy or one number), not frames.",
+    ),
+]
+
+CyclerFile = Annotated[
+    Path | None,
+    typer.Option("--cycler", help="Rows of the battery cycler: BDF (CSV) or Gamry .DTA."),
+]
+CyclerOffset = Annotated[
+    float | None,
+    typer.Option(
+        "--cycler-offset",
+        help="Seconds to add to the cycler's clock; of a .DTA file the Unix time of its start.",
     ),
 ]
 
@@ -98,6 +112,25 @@ def listing_adu(sparse: str | None, shape: tuple[int, int]) -> Listing:
     if not np.isfinite(adu).all():
         raise FileError(f"--sparse takes finite ADU for every pixel, not {sparse}.")
     return adu
+
+
+def cycler_log(path: Path | None, offset_s: float | None) -> CyclerLog | None:
+    """Rows of a cycler's file on the clock of the run; None without a file.
+
+    Raises
+    ------
+    typer.BadParameter
+        The offset of its clock is not stated, or is stated without a file.
+    FileError
+        The file cannot be used.
+    """
+    if path is None and offset_s is None:
+        return None
+    if path is None or offset_s is None:
+        raise typer.BadParameter(
+            "--cycler and --cycler-offset go together; 0 says that both clocks are the same."
+        )
+    return read_cycler(path).shifted(offset_s)
 
 
 def conclude(outcome: Outcome, outputs: Outputs) -> None:

@@ -3,6 +3,7 @@
 import math
 import time
 from contextlib import closing
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,25 +13,41 @@ from hexlive.stream.cli_options import ConfigFile, Sparse, listing_adu, rate_hz
 from hexlive.stream.config import Config, ConfigError, load_config
 from hexlive.stream.console import say
 from hexlive.stream.demo import run_demo
+from hexlive.stream.experiment import run_experiment
 from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.listing import Listing, listed
 from hexlive.stream.recorder import RecordingWriter
+from hexlive.stream.scene import FLAT_COUNTS, LINES_COUNTS
 from hexlive.stream.sending import paced
 from hexlive.stream.session import live_sender
 from hexlive.stream.simulate import Simulator, SimulatorSettings
 from hexlive.stream.stopping import stop_on_signals
 from hexlive.stream.truth import truth
 
+DEMO_S: Final = 27.0
+EXPERIMENT_S: Final = 700.0
 MAX_SEED: Final = 2**63 - 1  # the generators of the sensor take 64-bit integers
 
 
-def _positive_s(seconds: float) -> float:
-    if not (math.isfinite(seconds) and seconds > 0):
+def _positive_s(seconds: float | None) -> float | None:
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
         raise typer.BadParameter(f"it must be a time above 0 s, not {seconds}.")
     return seconds
 
 
+class Exposed(StrEnum):
+    """What is simulated."""
+
+    cell = "cell"
+    disk = "disk"
+    am241 = "am241"
+    dark = "dark"
+
+
 def simulate(
+    mode: Annotated[
+        Exposed, typer.Option(help="The cell, or what a camera is calibrated with.")
+    ] = Exposed.cell,
     address: Annotated[
         str | None, typer.Option("--to", help="Address of the receiver; a leading @ binds.")
     ] = None,
@@ -44,6 +61,15 @@ def simulate(
     ct_after: Annotated[str, typer.Option(help="States that end with a CT scan.")] = "",
     occupancy: Annotated[float, typer.Option(help="Fraction of pixels hit per frame.")] = 0.01,
     loss: Annotated[float, typer.Option(help="Fraction of frames that never arrive.")] = 0.0,
+    lines: Annotated[
+        float, typer.Option(help="W and Pb lines, counts where lithium has 70.")
+    ] = LINES_COUNTS,
+    flat: Annotated[
+        float, typer.Option(help="Flat background, counts where lithium has 70.")
+    ] = FLAT_COUNTS,
+    gain_drift: Annotated[
+        float, typer.Option(help="Change of the gain over the whole series, percent.")
+    ] = 0.0,
     seed: Annotated[
         int, typer.Option(help="The same seed gives the same frames.", max=MAX_SEED)
     ] = 1,
@@ -54,19 +80,23 @@ def simulate(
     sparse: Sparse = None,
     config_file: ConfigFile = None,
 ) -> None:
-    """Simulate an experiment with known truth, as a stream or as a recording.
+    """Simulate an experiment, or a calibration, with known truth, as a stream or as a recording.
 
-    Example: hexlive simulate --to tcp://127.0.0.1:5555 --rate 9000 --occupancy 0.01
+    Example: hexlive simulate --mode am241 --out am241.h5 --seconds 20 --truth am241.json
     """
     _refuse_targets(address, out, sparse)
     config = load_config(config_file)
     settings = SimulatorSettings(
         seed=seed,
+        subject=mode.value,
         states=_numbers("--states", states),
         regions=_numbers("--regions", regions),
         ct_after_states=_numbers("--ct-after", ct_after),
         frames_per_segment=max(1, round(seconds * config.detector.frame_rate_hz)),
         occupancy=occupancy,
+        lines_counts=lines,
+        flat_counts=flat,
+        gain_drift=gain_drift / 100,
         loss=loss,
         detector=config.detector,
         compton=config.compton,
@@ -140,13 +170,21 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 
 def demo(
     headless: Annotated[bool, typer.Option(help="No window; the picture is still drawn.")] = False,
+    experiment: Annotated[
+        bool, typer.Option("--experiment", help="Seven states at three heights, offline; exported.")
+    ] = False,
     seconds: Annotated[
-        float, typer.Option(help="Total length of the exposures, s.", callback=_positive_s)
-    ] = 27.0,
+        float | None,
+        typer.Option(
+            help="Total length of the exposures, s; 27, of --experiment 700.", callback=_positive_s
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo-out"),
 ) -> None:
     """The main job without a detector: simulated stream, live maps, CT at scan end, summary.
 
     Example: hexlive demo --headless --seconds 27 --out demo-out
     """
-    raise typer.Exit(run_demo(out, seconds, headless=headless))
+    if experiment:
+        raise typer.Exit(run_experiment(out, seconds or EXPERIMENT_S))
+    raise typer.Exit(run_demo(out, seconds or DEMO_S, headless=headless))

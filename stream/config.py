@@ -15,6 +15,8 @@ import tomli_w
 from hexlive.kernels.backend import EventSettings, SpectrumSettings
 from hexlive.reconstruct.components import ComponentSettings
 from hexlive.reconstruct.compton import ComptonSettings
+from hexlive.reconstruct.density import DensitySettings
+from hexlive.reconstruct.pooling import PoolingSettings
 from hexlive.reconstruct.tomography import TomographySettings
 
 Settings = TypeVar("Settings")
@@ -129,10 +131,26 @@ class Config:
     events: EventSettings = field(default_factory=EventSettings)
     spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
     compton: ComptonSettings = field(default_factory=ComptonSettings)
+    pooling: PoolingSettings = field(default_factory=PoolingSettings)
+    density: DensitySettings = field(default_factory=DensitySettings)
     components: ComponentSettings = field(default_factory=ComponentSettings)
     tomography: TomographySettings = field(default_factory=TomographySettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse tables that contradict each other.
+
+        Raises
+        ------
+        ValueError
+            Electron densities without the efficiency of the sensor.
+        """
+        if self.density.flux_per_mm2_s is not None and not self.compton.efficiency:
+            raise ValueError(
+                "Electron densities need the efficiency of the sensor: set compton.efficiency = "
+                "true, or leave density.flux_per_mm2_s out."
+            )
 
 
 def load_config(path: Path | None) -> Config:

@@ -27,7 +27,7 @@ OPTIONAL: Final = {
     "astra": "pip install 'hexlive[ct]'  (ASTRA reconstruction)",
     "algotom": "pip install 'hexlive[ct]'  (ring removal by wavelet or all)",
     "skimage": "pip install 'hexlive[ct]'  (the anode's surface)",
-    "xraylib": "pip install 'hexlive[simulate]'  (the simulator)",
+    "xraylib": "pip install xraylib  (the efficiency of the sensor, the simulator's profiles)",
 }
 DISTRIBUTIONS: Final = {"astra": "astra-toolbox", "skimage": "scikit-image"}
 DRAW: Final = """

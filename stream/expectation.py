@@ -4,6 +4,7 @@ L and H are integrated here over the fine expected spectrum, without the estimat
 ``hexlive.reconstruct.emf``: an expectation that shared its weights would hide a fault in them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,12 +16,13 @@ from hexlive.kernels.backend import EventSettings
 from hexlive.reconstruct.compton import (
     ComptonSettings,
     FloatArray,
-    cross_section_factor,
-    czt_efficiency,
     pz_au,
 )
+from hexlive.reconstruct.cross_section import cross_section_factor
+from hexlive.stream.atoms import absorbed_fraction
 from hexlive.stream.camera import INTERCEPT_KEV, NOISE_KEV
 from hexlive.stream.photons import angle_nodes_rad, blend, quantile_table_kev
+from hexlive.stream.scene import CLASSES
 from hexlive.stream.sensor_tables import EventRules, sensor_tables
 from hexlive.stream.tagging import tag_photons
 
@@ -104,6 +106,7 @@ def window_yield(
     compton: ComptonSettings,
     events: EventSettings,
     seed: int,
+    classes: Sequence[str] = CLASSES["cell"],
 ) -> WindowYield:
     """Follow photons through the sensor, for all classes, the range of angles and of rates.
 
@@ -115,7 +118,7 @@ def window_yield(
         ``(rows, columns)``.
     """
     nodes_rad = angle_nodes_rad(theta_rad)
-    quantiles_kev = quantile_table_kev(nodes_rad, compton)
+    quantiles_kev = quantile_table_kev(nodes_rad, compton, classes)
     others_kev = _mixture_kev(quantiles_kev[:, nodes_rad.size // 2], per_frame, seed)
     rates = np.linspace(0.0, per_frame.sum(axis=0).max(), N_RATES)
     folding = _Folding(quantiles_kev)
@@ -151,7 +154,9 @@ def window_weights(
     cross_section = cross_section_factor(
         centres_kev, angle, compton.incident_kev, compton.polarisation
     )
-    seen = np.diff(edges_kev) * cross_section * czt_efficiency(centres_kev, compton.sensor_mm)
+    seen = np.diff(edges_kev) * cross_section
+    if compton.efficiency:
+        seen *= absorbed_fraction(centres_kev, compton.sensor_mm)
     weights = np.stack([inside, reach - inside], axis=-1) / seen[..., None]
     if compton.background == "flat":
         from_kev, to_kev = compton.background_window_kev

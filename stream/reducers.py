@@ -3,19 +3,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import Backend, Counts
+from hexlive.kernels.backend import Backend
 from hexlive.kernels.tables import unusable_pixels
 from hexlive.reconstruct.components import Component, ComponentName, RegionSums, components
-from hexlive.reconstruct.compton import theta_map_rad, window_edges_kev
-from hexlive.reconstruct.emf import EmfResult, emf, emf_weights, pool
-from hexlive.reconstruct.peak import peak_centre_kev
-from hexlive.reconstruct.profile import Profile, profile, profile_weights
+from hexlive.reconstruct.compton import window_edges_kev
+from hexlive.stream.angles import angle_map_rad
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError
 from hexlive.stream.device import DeviceName, open_counter
+from hexlive.stream.doubts import Doubts
+from hexlive.stream.estimates import Estimate, Estimator
 from hexlive.stream.memory import require_memory
 from hexlive.stream.model import Cycler, Frames, Message, Segment, Start
 from hexlive.stream.notes import start_notes
+from hexlive.stream.recent import RecentCounts
+from hexlive.stream.relating import Relating
 from hexlive.stream.results import ComptonResult, CyclerResult
 
 
@@ -61,28 +63,30 @@ class ComptonReducer:
             )
         require_memory(config)
         self._config = config
-        self.theta_rad = theta_map_rad(shape, config.detector.pitch_mm, config.compton)
+        self.theta_rad, angle_notes = angle_map_rad(config, calibration)
         windows_kev = window_edges_kev(self.theta_rad, config.compton)
         pixels = calibration.pixel_maps(config.events, windows_kev, config.detector.modules)
         self.valid: NDArray[np.bool_] = ~unusable_pixels(pixels)
         if not self.valid.any():
-            raise ConfigError("The calibration has no usable pixel: all are masked or not finite.")
-        self.notes = start_notes(device, pixels, config.events)
-        edges_kev = config.spectrum.edges_kev
+            raise ConfigError(
+                "The calibration has no usable pixel: all are masked, not finite, or without a "
+                "gradient above 0."
+            )
+        self.notes = start_notes(device, pixels, config.events) + angle_notes
+        self._relating = Relating(config, calibration)
         try:
             self.backend: Backend = open_counter(
                 device, events=config.events, spectrum=config.spectrum, pixels=pixels
             )
-            self._emf_weights = emf_weights(edges_kev, self.theta_rad, config.compton)
-            self._profile_weights = profile_weights(
-                edges_kev, self.theta_rad, self.valid, config.compton
-            )
+            self._estimator = Estimator(config, self.theta_rad, self.valid)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        self._peak_windows_kev = windows_kev[[0, 3]].astype(np.float64)
+        self._recent = RecentCounts(config.pooling.recent_s)
+        self._doubts = Doubts()
         self._frame_rate_hz = config.detector.frame_rate_hz
         self._segment: Segment | None = None
         self._regions: dict[int, dict[int, RegionSums]] = {}
+        self._live_time_s: dict[int, dict[int, float]] = {}
         self._states: dict[int, Segment] = {}
 
     def add(self, message: Message) -> None:
@@ -99,21 +103,28 @@ class ComptonReducer:
     def snapshot(self) -> ComptonResult:
         """Everything known of the present segment, and the components of all states so far."""
         counts = self.backend.snapshot()
-        maps = emf(counts.spectra, self._emf_weights)
-        summed = profile(counts.spectra, self._profile_weights)
-        mean = pool(maps, self.valid)
-        self._book_region(counts, mean, summed)
+        live_time_s = counts.n_frames / self._frame_rate_hz
+        found = self._estimator.estimate(counts)
+        self._book_region(found, live_time_s)
         return ComptonResult(
+            config=self._config,
+            valid=self.valid,
             segment=self._segment,
             counts=counts,
-            live_time_s=counts.n_frames / self._frame_rate_hz,
+            live_time_s=live_time_s,
             theta_deg=np.degrees(self.theta_rad),
-            peak_kev=self._peak_kev(counts),
-            emf=maps,
-            mean=mean,
-            profile=summed,
+            peak_kev=found.peak_kev,
+            emf=found.emf,
+            mean=found.check.binned,
+            check=found.check,
+            survival=found.survival,
+            profile=found.profile,
+            recent=self._recent.update(live_time_s, found.emf),
+            relative=self._relating.relative(self._segment, found.emf, self.valid),
             components=self._components(),
+            component_live_time_s=self._component_live_time_s(),
             states=dict(self._states),
+            doubts=self._doubts.of(self._segment, found),
         )
 
     def finish(self) -> None:
@@ -122,34 +133,40 @@ class ComptonReducer:
     def clear(self) -> None:
         """Forget the counts of the present segment; finished regions stay."""
         self.backend.clear()
+        self._recent.clear()
 
-    def _book_region(self, counts: Counts, mean: EmfResult, summed: Profile) -> None:
-        """Keep the sums of the present region, for components.
+    def _book_region(self, found: Estimate, live_time_s: float) -> None:
+        """Keep the sums of the present region, for components and as a reference.
 
         A region is that of its state in whatever series it comes, because some detectors begin a
         series for every exposure. One that is repeated in a state replaces the earlier one.
         """
         segment = self._segment
-        if segment is None or segment.mode != "xcs" or not counts.n_frames:
+        if segment is None or segment.mode != "xcs" or not found.counts.n_frames:
             return
         if segment.state is None or segment.region is None:
             return
+        self._relating.keep(segment, found.emf)
         self._states.setdefault(segment.state, segment)
-        self._regions.setdefault(segment.state, {})[segment.region] = RegionSums(
-            spectrum=counts.spectra[self.valid].sum(axis=0, dtype=np.uint64),
-            profile=summed,
-            windows=mean,
-            exposure_s=counts.n_frames / self._frame_rate_hz,
-        )
+        sums = self._estimator.region_sums(found, live_time_s)
+        self._regions.setdefault(segment.state, {})[segment.region] = sums
+        self._live_time_s.setdefault(segment.state, {})[segment.region] = live_time_s
 
     def _components(self) -> dict[int, dict[ComponentName, Component]]:
         settings = self._config.components
         return {state: components(regions, settings) for state, regions in self._regions.items()}
 
-    def _peak_kev(self, counts: Counts) -> NDArray[np.float64]:
-        return peak_centre_kev(
-            counts.spectra, self._config.spectrum.edges_kev, self._peak_windows_kev
-        )
+    def _component_live_time_s(self) -> dict[int, dict[ComponentName, float]]:
+        """Live time of the regions that enter each component."""
+        mixing = self._config.components.mixing
+        return {
+            state: {
+                name: sum(exposed[region] for region in factors)
+                for name, factors in mixing.items()
+                if factors.keys() <= exposed.keys()
+            }
+            for state, exposed in self._live_time_s.items()
+        }
 
 
 class CyclerReducer:

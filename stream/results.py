@@ -1,15 +1,47 @@
 """What the reducers know: the results of one exposure, of one CT scan, of the battery cycler."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts
 from hexlive.reconstruct.components import Component, ComponentName
-from hexlive.reconstruct.emf import EmfResult
+from hexlive.reconstruct.crosscheck import CrossCheck
+from hexlive.reconstruct.density import electrons_per_mm3
+from hexlive.reconstruct.emf import EmfResult, undefined_code, window_sum_emf
+from hexlive.reconstruct.pooling import (
+    Superpixels,
+    adaptive_superpixels,
+    superpixels,
+    time_to_target_s,
+)
 from hexlive.reconstruct.profile import Profile
+from hexlive.stream.config import Config
 from hexlive.stream.model import CtView, Segment, TrendRow
+from hexlive.stream.recent import Recent
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Relative:
+    """EMF over that of the reference.
+
+    Attributes
+    ----------
+    emf, sigma
+        ``(rows, columns) float64``, NaN where either is undefined.
+    mean, mean_sigma
+        Of L and H pooled over the pixels that both have.
+    source
+        What it is relative to.
+    """
+
+    emf: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    mean: float
+    mean_sigma: float
+    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +50,10 @@ class ComptonResult:
 
     Attributes
     ----------
+    config
+        With which it was made.
+    valid
+        ``(rows, columns) bool``: pixels that can be hit.
     segment
         The exposure; None before the first segment.
     counts
@@ -25,19 +61,33 @@ class ComptonResult:
     live_time_s
         From received frames only.
     theta_deg, peak_kev
-        ``(rows, columns) float64``: geometry, and the measured centre of the Compton peak.
+        ``(rows, columns) float64``: angles in use, and the measured centre of the Compton peak.
     emf
         L, H and their covariance per pixel, ``(rows, columns)``.
     mean
         The same, pooled over all valid pixels.
+    check
+        The pooled EMF by bins and without.
+    survival
+        ``(rows, columns) float64``: fraction of the events that met no other photon.
     profile
         Compton profile summed over valid pixels, each at its own angle.
+    recent
+        The last seconds.
+    relative
+        To the reference; None where there is none.
     components
         Of every state, as far as its regions have been exposed.
+    component_live_time_s
+        Of the regions of each of these together.
     states
         The first exposure of each state in ``components``: its state of charge, its time.
+    doubts
+        What the user should know of this exposure, a sentence each.
     """
 
+    config: Config
+    valid: NDArray[np.bool_]
     segment: Segment | None
     counts: Counts
     live_time_s: float
@@ -45,9 +95,15 @@ class ComptonResult:
     peak_kev: NDArray[np.float64]
     emf: EmfResult
     mean: EmfResult
+    check: CrossCheck
+    survival: NDArray[np.float64]
     profile: Profile
+    recent: Recent
+    relative: Relative | None
     components: dict[int, dict[ComponentName, Component]]
+    component_live_time_s: dict[int, dict[ComponentName, float]]
     states: dict[int, Segment]
+    doubts: tuple[str, ...]
 
     @property
     def occupancy(self) -> float:
@@ -59,6 +115,46 @@ class ComptonResult:
     def compton_counts(self) -> NDArray[np.float64]:
         """Unbinned events with \\|pz\\| below the outer limit, ``(rows, columns)``."""
         return (self.counts.window_low + self.counts.window_high).astype(np.float64)
+
+    @cached_property
+    def unbinned(self) -> EmfResult:
+        """L and H from the unbinned sums, without normalisation, ``(rows, columns)``."""
+        return window_sum_emf(self.counts.window_low, self.counts.window_high)
+
+    @cached_property
+    def undefined(self) -> NDArray[np.uint8]:
+        """Why a pixel has no EMF, ``(rows, columns)``: index into ``emf.REASONS``."""
+        return undefined_code(self.emf, self.valid)
+
+    @cached_property
+    def superpixels(self) -> EmfResult:
+        """L and H of blocks of ``pooling.superpixel_px``."""
+        return superpixels(self.emf, self.config.pooling.superpixel_px, self.valid)
+
+    @cached_property
+    def adaptive(self) -> Superpixels:
+        """Groups of pixels that reach ``pooling.target_relative_sigma``."""
+        return adaptive_superpixels(self.emf, self.config.pooling.target_relative_sigma, self.valid)
+
+    @cached_property
+    def electron_density(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Electrons per mm3 and its sigma (Eq. 1); None: intensities are relative."""
+        pitch_mm, compton = self.config.detector.pitch_mm, self.config.compton
+        theta_rad = np.radians(self.theta_deg)
+        return electrons_per_mm3(
+            self.emf, theta_rad, self.live_time_s, pitch_mm, compton, self.config.density
+        )
+
+    def time_to_target_s(self, windows: EmfResult | None = None) -> NDArray[np.float64]:
+        """Seconds until sigma/EMF is on target at the present rate; of the map or of any pool."""
+        target = self.config.pooling.target_relative_sigma
+        return time_to_target_s(windows or self.emf, self.live_time_s, target)
+
+    def component_time_s(self, state: int, name: ComponentName) -> float:
+        """The same for a component: live time to share among its regions as before."""
+        part, target = self.components[state][name], self.config.pooling.target_relative_sigma
+        live_time_s = self.component_live_time_s[state][name]
+        return float(time_to_target_s(part.windows, live_time_s, target))
 
     def trend(self) -> list[TrendRow]:
         """EMF of each component in each state so far, in the order of states."""

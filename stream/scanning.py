@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from hexlive.kernels.compiled import compiled
 from hexlive.reconstruct.compton import FloatArray
+from hexlive.stream.model import AnyMessage, Projections, ScanEnd, ScanStart
 from hexlive.stream.nxtomo import DARK, FLAT, PROJECTION
-from hexlive.stream.phantom import FloatImage, Phantom, ScanSettings
+from hexlive.stream.phantom import FloatImage, Phantom, ScanSettings, make_phantom
 
 FLAT_COUNTS: Final = 50_000.0
 FLAT_WAVE: Final = 0.10
@@ -54,6 +55,33 @@ def scan_images(phantom: Phantom, settings: ScanSettings, seed: int) -> Iterator
         angles_rad: FloatArray = np.radians(some_deg)
         integrals = project(slices_last, angles_rad, settings.centre_px, settings.columns)
         yield batch(drifted * np.exp(-integrals.astype(np.float64)), some_deg, PROJECTION)
+
+
+def scan_messages(
+    series: str, number: int, state: int, scan: ScanSettings, seed: int
+) -> Iterator[AnyMessage]:
+    """A CT scan of the cell in this state."""
+    yield ScanStart(
+        series=series,
+        scan=number,
+        rows=scan.rows,
+        columns=scan.columns,
+        n_images=scan.n_images,
+        pixel_um=scan.pixel_um,
+        state=state,
+    )
+    sent = 0
+    for batch in scan_images(make_phantom(state, scan, seed), scan, seed):
+        yield Projections(
+            series=series,
+            scan=number,
+            first_image=sent,
+            angles_deg=batch.angles_deg,
+            image_key=batch.image_key,
+            images=batch.images,
+        )
+        sent += len(batch.images)
+    yield ScanEnd(series=series, scan=number, n_images=sent)
 
 
 def _flat_counts(settings: ScanSettings, random: np.random.Generator) -> FloatArray:

@@ -1,16 +1,14 @@
 """The simulated coin cell: what each pixel sees of each material, in every region and state.
 
-Maps are ``(classes, rows, columns)``: absorbed photons per exposure in each class of ``CLASSES``,
-in units where a full sheet height of lithium gives 70 per pixel.
+Maps are ``(classes, rows, columns)``: absorbed photons per exposure in each of the ``CLASSES`` of a
+subject, in units where a full sheet height of lithium gives 70 per pixel.
 """
 
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from types import ModuleType
-from typing import Final
+from functools import cached_property
+from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from hexlive.reconstruct.components import (
@@ -24,6 +22,7 @@ from hexlive.reconstruct.components import (
     ComponentSettings,
 )
 from hexlive.reconstruct.compton import ComptonSettings, FloatArray
+from hexlive.stream.atoms import PZ_AU, profile_per_atom
 
 # Atoms per formula unit; the electrolyte is 1 mol/l LiPF6 in ethylene and diethyl carbonate.
 MATERIALS: Final[dict[str, dict[int, float]]] = {
@@ -32,9 +31,19 @@ MATERIALS: Final[dict[str, dict[int, float]]] = {
     "lithiated": {3: 1.0, 28: 0.6, 25: 0.2, 27: 0.2, 8: 2.0},
     "delithiated": {28: 0.6, 25: 0.2, 27: 0.2, 8: 2.0},
     "steel": {26: 0.70, 24: 0.19, 28: 0.11},
+    "aluminium": {13: 1.0},
 }
 REGIONS: Final = (1, 2, 3)
-CLASSES: Final = (*MATERIALS, "lines", "flat")
+
+# What is exposed: the cell, a homogeneous disk, an Am-241 source on the camera, or nothing; and the
+# classes of photons that come from it.
+Subject = Literal["cell", "disk", "am241", "dark"]
+CLASSES: Final[dict[Subject, tuple[str, ...]]] = {
+    "cell": ("lithium", "electrolyte", "lithiated", "delithiated", "steel", "lines", "flat"),
+    "disk": ("aluminium", "lines", "flat"),
+    "am241": ("am241",),
+    "dark": (),
+}
 
 # Counts per pixel of a full sheet height in 500 s at 1e10 photons/mm2/s; only ratios matter here.
 LITHIUM_COUNTS: Final = 70.0
@@ -48,16 +57,12 @@ CASING_MM: Final = (19.4, 20.0)
 LINES_COUNTS: Final = 5.0
 FLAT_COUNTS: Final = 5.0
 
+# The reference disk scatters like a thick layer of the cell and fills the view, corners included.
+DISK_COUNTS: Final = 200.0
+
 PINHOLE_MM: Final = 0.2
 # Standard deviation of a uniform disk along one axis, over its diameter.
 DISK_SIGMA: Final = 0.25
-
-# Biggs, Mendelsohn & Mann (1975) tabulate J up to 100 a.u.
-PZ_AU: Final = np.concatenate([np.arange(0.0, 10.0, 0.02), np.arange(10.0, 100.1, 0.25)])
-
-
-class SimulatorUnavailableError(RuntimeError):
-    """The simulator lacks a package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +110,6 @@ STATES: Final = {
 }
 
 
-def _xraylib() -> ModuleType:
-    try:
-        import xraylib
-    except ImportError as error:
-        raise SimulatorUnavailableError(
-            "The simulator needs xraylib; install it with pip install 'hexlive[simulate]'."
-        ) from error
-    module: ModuleType = xraylib
-    return module
-
-
-@cache
-def profile_per_atom(element: int) -> FloatArray:
-    """J of one free atom at ``PZ_AU``, ``(points,) float64, 1/a.u.`` (Biggs et al. 1975).
-
-    Raises
-    ------
-    SimulatorUnavailableError
-        xraylib is not installed.
-    """
-    value = _xraylib().ComptonProfile
-    return np.array([value(element, float(pz)) for pz in PZ_AU])
-
-
 def compton_profile(material: str) -> FloatArray:
     """J of a material at ``PZ_AU``, of area 1/2 there (1 with its mirror image)."""
     atoms = MATERIALS[material]
@@ -146,10 +127,18 @@ def free_windows(material: str, compton: ComptonSettings) -> tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """The cell as the pixels of one camera see it, through the pinhole: inverted on both axes."""
+    """What the pixels of one camera see through the pinhole: inverted on both axes.
+
+    Attributes
+    ----------
+    lines_counts, flat_counts
+        Fluorescence of the collimators and flat background, per pixel.
+    """
 
     shape: tuple[int, int] = (80, 80)
     pitch_mm: float = 0.25
+    lines_counts: float = LINES_COUNTS
+    flat_counts: float = FLAT_COUNTS
     compton: ComptonSettings = field(default_factory=ComptonSettings)
     components: ComponentSettings = field(default_factory=ComponentSettings)
 
@@ -199,14 +188,17 @@ class Scene:
     def surroundings(self) -> FloatArray:
         """Map of what is not the cell's layers: casing, fluorescence lines, flat background."""
         inner, outer = CASING_MM
+        casing = CASING_COUNTS * (self.disk(outer) - self.disk(inner))
+        return self._map({"steel": casing, **self._floor()})
+
+    def still(self, subject: Subject) -> FloatArray:
+        """Map of a subject that has no regions or states: disk, source, or nothing."""
         everywhere = np.ones(self.shape)
-        return self._map(
-            {
-                "steel": CASING_COUNTS * (self.disk(outer) - self.disk(inner)),
-                "lines": LINES_COUNTS * everywhere,
-                "flat": FLAT_COUNTS * everywhere,
-            }
-        )
+        amounts = {
+            "disk": {"aluminium": DISK_COUNTS * everywhere, **self._floor()},
+            "am241": {"am241": DISK_COUNTS * everywhere},
+        }
+        return self._map(amounts.get(subject, {}), subject)
 
     def region(self, region: int, state: int) -> FloatArray:
         """Map of one height of the sheet beam.
@@ -234,12 +226,18 @@ class Scene:
             total += self.part("cathode", state)
         return total
 
-    def _map(self, amounts: dict[str, NDArray[np.float64]]) -> FloatArray:
+    def _floor(self) -> dict[str, FloatArray]:
+        """What is the same in every pixel of an exposure to the beam."""
+        everywhere = np.ones(self.shape)
+        return {"lines": self.lines_counts * everywhere, "flat": self.flat_counts * everywhere}
+
+    def _map(self, amounts: dict[str, FloatArray], subject: Subject = "cell") -> FloatArray:
         """Stack the classes, blurred by the pinhole."""
+        classes = CLASSES[subject]
         sheet, detector = self.compton.pinhole_to_sheet_mm, self.compton.pinhole_to_detector_mm
         blur_mm = PINHOLE_MM * (sheet + detector) / detector
-        stack = np.zeros((len(CLASSES), *self.shape))
+        stack = np.zeros((len(classes), *self.shape))
         for name, amount in amounts.items():
             sigma_px = DISK_SIGMA * blur_mm / self.pixel_mm
-            stack[CLASSES.index(name)] = gaussian_filter(amount, sigma_px, mode="nearest")
+            stack[classes.index(name)] = gaussian_filter(amount, sigma_px, mode="nearest")
         return stack

@@ -181,13 +181,16 @@ def absorb(
 
 
 @inlined
-def digitise(frame: NDArray[np.uint16], charge: Charge, electronics: Electronics) -> None:
+def digitise(
+    frame: NDArray[np.uint16], number: int, charge: Charge, electronics: Electronics
+) -> None:
     """Add the signal of the charge to a frame of noise, ``(pixels,)``, and clear the charge."""
+    gain = 1.0 + electronics.drift_per_frame * number
     charge_kev, adu_per_kev = charge.kev.ravel(), electronics.adu_per_kev.ravel()
     intercept_kev = electronics.intercept_kev.ravel()
     for pixel in charge.touched[: charge.n_touched[0]]:
         signal_kev = max(charge_kev[pixel] - intercept_kev[pixel], 0.0)
-        adu = frame[pixel] + int(signal_kev * adu_per_kev[pixel] + 0.5)
+        adu = frame[pixel] + int(signal_kev * gain * adu_per_kev[pixel] + 0.5)
         frame[pixel] = min(adu, ADC_MAX)
         charge_kev[pixel] = 0.0
     charge.n_touched[0] = 0
@@ -218,4 +221,4 @@ def render(
             energy_kev = draw_kev(photons, index // pixels, pixel, state)
             absorb(charge, pixel // columns, pixel % columns, energy_kev, tables, state)
             time -= math.log(uniform(state))
-        digitise(frames[i].ravel(), charge, electronics)
+        digitise(frames[i].ravel(), first_frame + i, charge, electronics)

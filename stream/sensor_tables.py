@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from hexlive.reconstruct.compton import czt_efficiency
+from hexlive.stream.atoms import absorbed_fraction
 
 # Width of the charge cloud in pixel pitches: WIDEST_CLOUD * u^CLOUD_POWER with u uniform. Depth,
 # field and range of the photoelectron all vary; this one curve gives the measured 55/31/6/7 % of
@@ -106,11 +106,14 @@ class Electronics(NamedTuple):
     intercept_kev
         ``(rows, columns)``. Charge below it gives no signal: this is what a camera whose lines
         lie on a straight line with that intercept does.
+    drift_per_frame
+        Relative change of ``adu_per_kev`` from one frame number to the next.
     """
 
     noise_pool: NDArray[np.uint16]
     adu_per_kev: NDArray[np.float64]
     intercept_kev: NDArray[np.float64]
+    drift_per_frame: float
 
 
 class EventRules(NamedTuple):
@@ -135,7 +138,7 @@ def sensor_tables() -> Tables:
     tail[-1] = 0.0
     sigma = WIDEST_CLOUD * middles(CLOUD_LEVELS) ** CLOUD_POWER
     angle = 2 * np.pi * middles(DIRECTIONS)
-    absorbed = czt_efficiency(np.maximum(np.arange(HIGHEST_KEV), LOWEST_KEV), SENSOR_MM)
+    absorbed = absorbed_fraction(np.maximum(np.arange(HIGHEST_KEV), LOWEST_KEV), SENSOR_MM)
     arrays = (
         TAIL_STEPS / sigma,
         tail,

@@ -1,4 +1,5 @@
-"""The simulated experiment: a cycling cell in the beam, as the messages that a beamline sends.
+"""The simulated experiment, as the messages that a beamline sends: a cycling cell in the beam, or
+what a camera is calibrated with.
 
 No sockets and no waiting: those are the sender's. The same settings give the same frames, bit for
 bit.
@@ -22,29 +23,21 @@ from hexlive.reconstruct.components import (
 from hexlive.reconstruct.compton import ComptonSettings, FloatArray, theta_map_rad
 from hexlive.stream.camera import Camera, make_camera
 from hexlive.stream.config import DetectorSettings
-from hexlive.stream.cycling import cell_at
-from hexlive.stream.model import (
-    AnyMessage,
-    Cycler,
-    End,
-    Frames,
-    Projections,
-    ScanEnd,
-    ScanStart,
-    Segment,
-    Start,
-)
-from hexlive.stream.phantom import ScanSettings, make_phantom
+from hexlive.stream.cycling import CyclerSchedule
+from hexlive.stream.model import AnyMessage, End, Frames, Segment, Start
+from hexlive.stream.phantom import ScanSettings
 from hexlive.stream.photons import angle_nodes_rad, photons, quantile_table_kev
-from hexlive.stream.scanning import scan_images
-from hexlive.stream.scene import REGIONS, STATES, Scene
+from hexlive.stream.scanning import scan_messages
+from hexlive.stream.scene import CLASSES, FLAT_COUNTS, LINES_COUNTS, REGIONS, STATES, Scene, Subject
 from hexlive.stream.sensor import render
 from hexlive.stream.sensor_tables import Electronics, Photons, sensor_tables
 
-# Pixels above 3 keV per absorbed photon, measured with this sensor and spectrum.
-HITS_PER_PHOTON: Final = 1.70
+# Pixels above 3 keV per absorbed photon, measured with this sensor and each spectrum.
+HITS_PER_PHOTON: Final[dict[Subject, float]] = {
+    "cell": 1.70, "disk": 1.70, "am241": 1.43, "dark": 1.0,
+}  # fmt: skip
 MAX_OCCUPANCY: Final = 0.5
-CYCLER_INTERVAL_S: Final = 0.25
+MAX_GAIN_DRIFT: Final = 0.5
 LOSS_STREAM: Final = 3  # independent random numbers from one seed; others are in other files
 
 # The cell is moved so that first the cathode, then the electrolyte leaves the beam.
@@ -61,13 +54,21 @@ class SimulatorSettings:
 
     Attributes
     ----------
+    subject
+        "cell", or for a calibration "dark", "am241", or "disk": one exposure of a homogeneous disk
+        that fills the view. States, regions and CT scans are those of the cell.
     states, regions
         Electrochemical states (1 to 7) and heights (1 to 3), in this order.
     batch_frames
         Frames per message.
     occupancy
         Mean fraction of pixels hit per frame, over the three regions of the pristine cell; the
-        beam is the same in every exposure.
+        beam is the same in every exposure. Of a calibration: over its only exposure.
+    lines_counts, flat_counts
+        W and Pb lines, and flat background, in counts per pixel where lithium has 70.
+    gain_drift
+        Relative change of the gain (ADU per keV) of all pixels, linear from the first frame of the
+        series to the last.
     loss
         Fraction of the frames that never arrive, each by itself.
     ct_after_states
@@ -75,11 +76,15 @@ class SimulatorSettings:
     """
 
     seed: int = 1
+    subject: Subject = "cell"
     states: tuple[int, ...] = (1, 2, 3)
     regions: tuple[int, ...] = REGIONS
     frames_per_segment: int = 27_000
     batch_frames: int = 256
     occupancy: float = 0.01
+    lines_counts: float = LINES_COUNTS
+    flat_counts: float = FLAT_COUNTS
+    gain_drift: float = 0.0
     loss: float = 0.0
     ct_after_states: tuple[int, ...] = ()
     scan: ScanSettings = field(default_factory=ScanSettings)
@@ -109,6 +114,13 @@ class SimulatorSettings:
             )
         if not 0 <= self.loss < 1:
             raise ValueError(f"simulate: loss must be at least 0 and below 1, not {self.loss}.")
+        if not abs(self.gain_drift) <= MAX_GAIN_DRIFT:
+            raise ValueError(
+                f"simulate: gain_drift must be between -{MAX_GAIN_DRIFT} and {MAX_GAIN_DRIFT}, "
+                f"not {self.gain_drift}."
+            )
+        if not (0 <= self.lines_counts < math.inf and 0 <= self.flat_counts < math.inf):
+            raise ValueError("simulate: lines_counts and flat_counts must not be negative.")
         if min(self.frames_per_segment, self.batch_frames) < 1 or self.seed < 0:
             raise ValueError(
                 "simulate: frames_per_segment and batch_frames must be positive, seed not negative."
@@ -116,23 +128,24 @@ class SimulatorSettings:
 
     @property
     def exposures(self) -> list[tuple[int, int]]:
-        """(state, region) of each segment, in order."""
+        """(state, region) of each segment of the cell, in order."""
+        if self.subject != "cell":
+            return []
         return [(state, region) for state in self.states for region in self.regions]
+
+    @property
+    def n_segments(self) -> int:
+        """Exposures of whatever subject."""
+        return len(self.exposures) or 1
 
     @property
     def n_frames(self) -> int:
         """Frames of the whole series, lost ones included."""
-        return len(self.exposures) * self.frames_per_segment
+        return self.n_segments * self.frames_per_segment
 
 
 class Simulator:
-    """A cell, a camera and a beam.
-
-    Raises
-    ------
-    SimulatorUnavailableError
-        xraylib is not installed.
-    """
+    """A subject, a camera and a beam."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
@@ -141,18 +154,36 @@ class Simulator:
         self.scene = Scene(
             shape=detector.shape,
             pitch_mm=detector.pitch_mm,
+            lines_counts=settings.lines_counts,
+            flat_counts=settings.flat_counts,
             compton=settings.compton,
             components=settings.components,
         )
         self.theta_rad = theta_map_rad(detector.shape, detector.pitch_mm, settings.compton)
-        self._quantile_kev = quantile_table_kev(angle_nodes_rad(self.theta_rad), settings.compton)
-        pristine = np.mean([self.scene.region(region, 1).sum() for region in REGIONS])
-        per_frame = settings.occupancy * detector.rows * detector.columns / HITS_PER_PHOTON
-        self._photons_per_count = float(per_frame / pristine)
+        self.quantile_kev = quantile_table_kev(
+            angle_nodes_rad(self.theta_rad), settings.compton, CLASSES[settings.subject]
+        )
+        hits = settings.occupancy * detector.rows * detector.columns
+        self._photons_per_count = hits / HITS_PER_PHOTON[settings.subject] / self._counts()
 
     def photon_map(self, state: int, region: int) -> FloatArray:
-        """Mean photons absorbed per frame, ``(classes, rows, columns)``."""
+        """Mean photons absorbed per frame from the cell, ``(classes, rows, columns)``."""
         return self.scene.region(region, state) * self._photons_per_count
+
+    def still_map(self) -> FloatArray:
+        """The same from a disk, a source, or nothing."""
+        return self.scene.still(self.settings.subject) * self._photons_per_count
+
+    def maps(self) -> list[FloatArray]:
+        """Mean photons absorbed per frame in each segment, ``(classes, rows, columns)``."""
+        exposures = self.settings.exposures
+        return [self.photon_map(*exposure) for exposure in exposures] or [self.still_map()]
+
+    def _counts(self) -> float:
+        """Counts of the scene that make the occupancy; 1 where there is nothing to count."""
+        if self.settings.subject != "cell":
+            return float(self.scene.still(self.settings.subject).sum()) or 1.0
+        return float(np.mean([self.scene.region(region, 1).sum() for region in REGIONS]))
 
     def lost(self, segment: int) -> NDArray[np.bool_]:
         """Which frames of a segment (from 1) never arrive, ``(frames,)``."""
@@ -161,7 +192,7 @@ class Simulator:
 
     def frames(self, state: int, region: int, first_frame: int, count: int) -> NDArray[np.uint16]:
         """Frames ``(count, rows, columns) uint16, ADU``; each depends on its number alone."""
-        return self._render(self._photons(state, region), first_frame, count)
+        return self._render(self._photons(self.photon_map(state, region)), first_frame, count)
 
     def messages(
         self, *, started_s: float = 0.0, series: str | None = None
@@ -185,98 +216,73 @@ class Simulator:
             started_s=started_s,
         )
         n_scans = 0
-        for index, (state, region) in enumerate(settings.exposures):
-            yield from self._exposure(series, started_s, index + 1, state, region)
-            last_of_state = (index + 1) % len(settings.regions) == 0
-            if last_of_state and state in settings.ct_after_states:
+        for segment, per_frame in zip(self._segments(series, started_s), self.maps(), strict=True):
+            yield from self._exposure(segment, started_s, per_frame)
+            last_of_state = segment.number % len(settings.regions) == 0
+            if last_of_state and segment.state in settings.ct_after_states:
                 n_scans += 1
-                yield from self._scan(series, n_scans, state)
+                yield from scan_messages(
+                    series, n_scans, segment.state, settings.scan, settings.seed
+                )
         yield End(series=series, last_frame=settings.n_frames - 1)
 
+    def _segments(self, series: str, started_s: float) -> Iterator[Segment]:
+        settings = self.settings
+        for index in range(settings.n_segments):
+            first = index * settings.frames_per_segment
+            state, region = settings.exposures[index] if settings.exposures else (None, None)
+            yield Segment(
+                series=series,
+                number=index + 1,
+                first_frame=first,
+                region=region,
+                state=state,
+                soc=None if state is None else STATES[state].soc,
+                height_mm=None if region is None else HEIGHT_MM[region],
+                started_s=started_s + first / settings.detector.frame_rate_hz,
+            )
+
     def _exposure(
-        self, series: str, started_s: float, number: int, state: int, region: int
+        self, segment: Segment, started_s: float, per_frame: FloatArray
     ) -> Iterator[AnyMessage]:
         """One segment: its frames, and the rows of the cycler meanwhile."""
         n_frames, rate_hz = self.settings.frames_per_segment, self.settings.detector.frame_rate_hz
-        first = (number - 1) * n_frames
-        yield Segment(
-            series=series,
-            number=number,
-            first_frame=first,
-            region=region,
-            state=state,
-            soc=STATES[state].soc,
-            height_mm=HEIGHT_MM[region],
-            started_s=started_s + first / rate_hz,
-        )
-        source, lost = self._photons(state, region), self.lost(number)
-        step = self.settings.batch_frames
+        first, step = segment.first_frame, self.settings.batch_frames
+        yield segment
+        source, lost = self._photons(per_frame), self.lost(segment.number)
         for begin in range(0, n_frames, step):
             end = min(begin + step, n_frames)
-            yield from self._cycler(series, started_s, first + begin, first + end)
+            if self.settings.subject == "cell":
+                yield from self._cycler.rows(segment.series, started_s, first + begin, first + end)
             batch = self._render(source, first + begin, end - begin)
             for start, stop in runs(~lost[begin:end]):
                 number_of_first = first + begin + start
                 yield Frames(
-                    series=series,
+                    series=segment.series,
                     first_frame=number_of_first,
                     timestamp_s=started_s + number_of_first / rate_hz,
                     frames=batch[start:stop],
                 )
 
-    def _cycler(
-        self, series: str, started_s: float, first_frame: int, end_frame: int
-    ) -> Iterator[Cycler]:
-        """Rows that fall into the time of these frames."""
-        rate_hz = self.settings.detector.frame_rate_hz
-        state_s = len(self.settings.regions) * self.settings.frames_per_segment / rate_hz
-        states_s = [(index + 0.5) * state_s for index in range(len(self.settings.states))]
-        states_soc = [STATES[state].soc for state in self.settings.states]
-        first, end = (
-            math.ceil(frame / rate_hz / CYCLER_INTERVAL_S) for frame in (first_frame, end_frame)
+    @cached_property
+    def _cycler(self) -> CyclerSchedule:
+        """When the cell passes its states: in the middle of the exposures of each."""
+        settings = self.settings
+        rate_hz = settings.detector.frame_rate_hz
+        state_s = len(settings.regions) * settings.frames_per_segment / rate_hz
+        return CyclerSchedule(
+            states_s=[(index + 0.5) * state_s for index in range(len(settings.states))],
+            states_soc=[STATES[state].soc for state in settings.states],
+            frame_rate_hz=rate_hz,
         )
-        for row in range(first, end):
-            time_s = row * CYCLER_INTERVAL_S
-            volt, ampere, capacity = cell_at(time_s, states_s, states_soc)
-            yield Cycler(
-                series=series,
-                time_s=started_s + time_s,
-                voltage_volt=volt,
-                current_ampere=ampere,
-                capacity_ah=capacity,
-            )
-
-    def _scan(self, series: str, number: int, state: int) -> Iterator[AnyMessage]:
-        """A CT scan of the cell in this state."""
-        scan, seed = self.settings.scan, self.settings.seed
-        yield ScanStart(
-            series=series,
-            scan=number,
-            rows=scan.rows,
-            columns=scan.columns,
-            n_images=scan.n_images,
-            pixel_um=scan.pixel_um,
-            state=state,
-        )
-        sent = 0
-        for batch in scan_images(make_phantom(state, scan, seed), scan, seed):
-            yield Projections(
-                series=series,
-                scan=number,
-                first_image=sent,
-                angles_deg=batch.angles_deg,
-                image_key=batch.image_key,
-                images=batch.images,
-            )
-            sent += len(batch.images)
-        yield ScanEnd(series=series, scan=number, n_images=sent)
 
     @cached_property
     def _electronics(self) -> Electronics:
-        return self.camera.electronics()
+        drift = self.settings.gain_drift / max(1, self.settings.n_frames - 1)
+        return self.camera.electronics(drift)
 
-    def _photons(self, state: int, region: int) -> Photons:
-        return photons(self.photon_map(state, region), self.theta_rad, self._quantile_kev)
+    def _photons(self, per_frame: FloatArray) -> Photons:
+        return photons(per_frame, self.theta_rad, self.quantile_kev)
 
     def _render(self, source: Photons, first_frame: int, count: int) -> NDArray[np.uint16]:
         frames = np.empty((count, *self.settings.detector.shape), np.uint16)

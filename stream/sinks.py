@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import h5py
-import hdf5plugin
 import numpy as np
 
 from hexlive.stream.files import FileError, new_group, part_of, publish, require_room
@@ -18,20 +17,9 @@ from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
+from hexlive.stream.segments import mark_plot, write_arrays, write_segment
 
-# Spectra are packed; maps stay plain, so that any HDF5 reader opens them without a filter.
-PACKED_ABOVE: Final = 1_000_000
 REGION_OF: Final = {"cathode": 1, "electrolyte": 2, "anode": 3}
-UNITS: Final = {
-    "time": "s",
-    "ra_um": "um",
-    "rq_um": "um",
-    "anode_volume_um3": "um3",
-    "energy_edges_kev": "keV",
-    "peak_kev": "keV",
-    "theta_deg": "deg",
-    "profile/pz_au": "a.u.",
-}
 
 
 class ResultFile:
@@ -71,7 +59,7 @@ class ResultFile:
             require_room(self._part, result.counts.spectra.nbytes)
             self._n_segments += 1
             name = f"segment_{self._n_segments:04d}"
-            _write_segment(new_group(self._entry, name), report, result, self._edges)
+            write_segment(new_group(self._entry, name), report, result, self._edges)
             self._entry.attrs["default"] = name
 
     def close(self) -> None:
@@ -119,64 +107,15 @@ def _write_process(entry: h5py.Group, process: dict[str, str]) -> None:
         group[name] = text
 
 
-def _write_segment(group: h5py.Group, report: Report, result: ComptonResult, edges: Any) -> None:
-    segment, tally, counts = result.segment, report.tally, result.counts
-    assert segment is not None
-    for name in ("number", "mode", "region", "state", "soc", "height_mm", "started_s"):
-        if (value := getattr(segment, name)) is not None:
-            group.attrs[name] = value
-    group.attrs.update(
-        {
-            "started": _iso(segment.started_s),
-            "ended": datetime.now(UTC).isoformat(),
-            "series": segment.series,
-            "frames_expected": tally.totals.expected,
-            "frames_received": tally.totals.received,
-            "frames_lost": tally.totals.lost,
-            "live_time_s": result.live_time_s,
-            "occupancy": result.occupancy,
-            "booked_hits": counts.booked_hits,
-            "under_hits": counts.under_hits,
-            "over_hits": counts.over_hits,
-            "default": "emf_map",
-        }
-    )
-    group.attrs.update({f"dropped_{why}": n for why, n in counts.dropped_hits.items()})
-    arrays: dict[str, Any] = {
-        "counts": counts.spectra,
-        "energy_edges_kev": edges,
-        "under": counts.under,
-        "over": counts.over,
-        "hits": counts.hits,
-        "cluster_sizes": counts.cluster_sizes,
-        "theta_deg": result.theta_deg,
-        "peak_kev": result.peak_kev,
-        "compton_counts": result.compton_counts,
-        "emf": result.emf.emf,
-        "emf_sigma": result.emf.sigma,
-        "emf_low": result.emf.low,
-        "emf_high": result.emf.high,
-        "profile/pz_au": result.profile.pz_au,
-        "profile/j": result.profile.j,
-        "profile/j_sigma": result.profile.j_sigma,
-        "missing_frames": tally.missing,
-    }
-    if counts.single_spectra is not None:
-        arrays["counts_single"] = counts.single_spectra
-    _write_arrays(group, arrays)
-    _mark_plot(group["profile"], "j", ["pz_au"])
-    emf_map = new_group(group, "emf_map", "NXdata")
-    emf_map["emf"] = h5py.SoftLink(group["emf"].name)
-    emf_map["emf_errors"] = h5py.SoftLink(group["emf_sigma"].name)
-    _mark_plot(emf_map, "emf", [])
-
-
 def _write_components(group: h5py.Group, result: ComptonResult, edges: Any) -> None:
     for state, parts in sorted(result.components.items()):
         for name, part in parts.items():
             one = group.require_group(name).create_group(f"state_{state}")
             one.attrs["NX_class"] = "NXcollection"
-            _write_arrays(
+            one.attrs["normalised_by"] = part.normalised_by
+            one.attrs["live_time_s"] = result.component_live_time_s[state][name]
+            one.attrs["time_to_target_s"] = result.component_time_s(state, name)
+            write_arrays(
                 one,
                 {
                     "spectrum": part.spectrum,
@@ -189,7 +128,7 @@ def _write_components(group: h5py.Group, result: ComptonResult, edges: Any) -> N
                     "emf_sigma": part.windows.sigma,
                 },
             )
-            _mark_plot(one["profile"], "j", ["pz_au"])
+            mark_plot(one["profile"], "j", ["pz_au"])
 
 
 def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) -> None:
@@ -206,11 +145,11 @@ def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) 
     of_row = [scans.get(row.state) if row.component == "anode" else None for row in rows]
     for name in ("ra_um", "rq_um", "anode_volume_um3"):
         columns[name] = np.array([_or_nan(getattr(scan, name, None)) for scan in of_row])
-    _write_arrays(group, columns)
+    write_arrays(group, columns)
     group.create_dataset(
         "component", data=[row.component for row in rows], dtype=h5py.string_dtype()
     )
-    _mark_plot(group, "emf", ["state"])
+    mark_plot(group, "emf", ["state"])
 
 
 def _write_scan(group: h5py.Group, scan: CtView) -> None:
@@ -228,38 +167,20 @@ def _write_scan(group: h5py.Group, scan: CtView) -> None:
     if scan.volume_file is not None:
         group["volume"] = h5py.ExternalLink(scan.volume_file, "/entry/data/data")
     if scan.surface_um is not None:
-        _write_arrays(new_group(group, "surface", "NXdata"), {"height_um": scan.surface_um})
-        _mark_plot(group["surface"], "height_um", [])
+        write_arrays(new_group(group, "surface", "NXdata"), {"height_um": scan.surface_um})
+        mark_plot(group["surface"], "height_um", [])
     slices = new_group(group, "orthoslices", "NXdata")
     arrays = {name: getattr(scan, name) for name in ("xy", "xz", "yz")}
-    _write_arrays(slices, {name: array for name, array in arrays.items() if array is not None})
+    write_arrays(slices, {name: array for name, array in arrays.items() if array is not None})
     if scan.xy is not None:
-        _mark_plot(slices, "xy", [])
+        mark_plot(slices, "xy", [])
 
 
 def _write_cycler(group: h5py.Group, cycler: CyclerResult) -> None:
     table = np.array(cycler.rows)
     for column, name in enumerate(("time_s", "voltage_volt", "current_ampere", "capacity_ah")):
         group[name] = table[:, column]
-    _mark_plot(group, "voltage_volt", ["time_s"])
-
-
-def _write_arrays(group: h5py.Group, arrays: dict[str, Any]) -> None:
-    for name, array in arrays.items():
-        packing = hdf5plugin.Bitshuffle(cname="lz4") if np.size(array) > PACKED_ABOVE else {}
-        dataset = group.create_dataset(name, data=array, **packing)
-        if name in UNITS:
-            dataset.attrs["units"] = UNITS[name]
-
-
-def _mark_plot(group: h5py.Group, signal: str, axes: list[str]) -> None:
-    group.attrs.update({"NX_class": "NXdata", "signal": signal})
-    if axes:
-        group.attrs["axes"] = axes
-
-
-def _iso(time_s: float | None) -> str:
-    return "" if time_s is None else datetime.fromtimestamp(time_s, UTC).isoformat()
+    mark_plot(group, "voltage_volt", ["time_s"])
 
 
 def _or_nan(value: float | None) -> float:

@@ -6,6 +6,7 @@ photon rate; sums over pixels and the algebra of components do the rest.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,20 +14,22 @@ import numpy as np
 
 from hexlive.kernels.backend import EventSettings
 from hexlive.reconstruct.compton import FloatArray
+from hexlive.stream.atoms import profile_source
 from hexlive.stream.expectation import WindowYield, window_yield
 from hexlive.stream.files import whole_or_absent
 from hexlive.stream.phantom import make_phantom
-from hexlive.stream.scene import CLASSES, MATERIALS, STATES, free_windows
+from hexlive.stream.photons import LINES
+from hexlive.stream.scene import CLASSES, MATERIALS, STATES, Subject, free_windows
 from hexlive.stream.simulate import Simulator
 
 
 class EmfTruth(msgspec.Struct, frozen=True, kw_only=True):
-    """EMF of a component or a region in one state.
+    """EMF of a component or a region in one state, or of the disk (state 0).
 
     Attributes
     ----------
     name
-        "anode", "electrolyte", "cathode", or "region_1" and so on.
+        "anode", "electrolyte", "cathode", "region_1" and so on, or "disk".
     free
         L/H of J itself.
     isolated, isolated_sigma
@@ -37,7 +40,7 @@ class EmfTruth(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     state: int
-    soc: float
+    soc: float | None
     name: str
     free: float | None
     isolated: float
@@ -64,8 +67,8 @@ class SegmentTruth(msgspec.Struct, frozen=True, kw_only=True):
     """Frames of one exposure, and its mean number of absorbed photons per frame."""
 
     number: int
-    state: int
-    region: int
+    state: int | None
+    region: int | None
     first_frame: int
     n_frames: int
     n_lost: int
@@ -73,8 +76,28 @@ class SegmentTruth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything known about a simulated experiment, and the event options it holds for."""
+    """Everything known about a simulated experiment, and the event options it holds for.
 
+    The constants of each pixel are in the true calibration (``hexlive simulate --calibration``).
+
+    Attributes
+    ----------
+    profiles
+        Where the Compton profiles come from.
+    gain_drift
+        Relative change of the gain from the first frame to the last.
+    lines
+        (keV, share among them) of the lines that the subject or the collimators emit.
+    dead, hot
+        (row, column) of the faulty pixels.
+    """
+
+    subject: Subject
+    profiles: str
+    gain_drift: float
+    lines: list[tuple[float, float]]
+    dead: list[tuple[int, int]]
+    hot: list[tuple[int, int]]
     seed: int
     occupancy: float
     threshold_kev: float
@@ -110,52 +133,66 @@ def truth(simulator: Simulator, events: EventSettings | None = None) -> Truth:
         How hits will become events; None: the defaults.
     """
     events = events or EventSettings()
-    settings = simulator.settings
-    brightest = max(
-        (simulator.photon_map(state, region) for state, region in settings.exposures),
-        key=lambda per_frame: float(per_frame.sum()),
-    )
-    yields = window_yield(brightest, simulator.theta_rad, settings.compton, events, settings.seed)
+    settings, camera = simulator.settings, simulator.camera
     return Truth(
+        subject=settings.subject,
+        profiles=profile_source(),
+        gain_drift=settings.gain_drift,
+        lines=[line for name in CLASSES[settings.subject] for line in LINES.get(name, ())],
+        dead=[(int(row), int(column)) for row, column in np.argwhere(camera.dead)],
+        hot=[(int(row), int(column)) for row, column in np.argwhere(camera.hot)],
         seed=settings.seed,
         occupancy=settings.occupancy,
         threshold_kev=events.threshold_kev,
         policy=events.policy,
         max_cluster=events.max_cluster,
         segments=_segments(simulator),
-        emf=[
-            row
-            for state in dict.fromkeys(settings.states)
-            for row in _rows(simulator, yields, state)
-        ],
+        emf=list(_emf_rows(simulator, events)),
         ct=_scans(simulator),
     )
+
+
+def _emf_rows(simulator: Simulator, events: EventSettings) -> Iterator[EmfTruth]:
+    """Of whatever scatters: a source and a dark have no EMF."""
+    settings = simulator.settings
+    classes = CLASSES[settings.subject]
+    if not MATERIALS.keys() & set(classes):
+        return
+    brightest = max(simulator.maps(), key=lambda per_frame: float(per_frame.sum()))
+    yields = window_yield(
+        brightest, simulator.theta_rad, settings.compton, events, settings.seed, classes
+    )
+    if settings.subject == "disk":
+        disk = simulator.still_map()
+        alone, seen = (_sums(simulator, yields, disk, pile_up) for pile_up in (0.0, 1.0))
+        yield _row(0, "disk", _free_emf(simulator, disk), alone, seen)
+    for state in dict.fromkeys(state for state, _ in settings.exposures):
+        yield from _rows(simulator, yields, state)
 
 
 def _rows(simulator: Simulator, yields: WindowYield, state: int) -> Iterator[EmfTruth]:
     """Regions, then those components whose regions are all measured."""
     regions = simulator.settings.regions
-    seen = {region: _region_sums(simulator, yields, state, region, 1.0) for region in regions}
-    alone = {region: _region_sums(simulator, yields, state, region, 0.0) for region in regions}
-    free = {
-        region: _free_emf(simulator, simulator.scene.region(region, state)) for region in regions
-    }
-    for region in regions:
-        yield _row(state, f"region_{region}", free[region], alone[region], seen[region])
+    maps = {region: simulator.photon_map(state, region) for region in regions}
+    sums = partial(_sums, simulator, yields)
+    seen = {region: sums(per_frame, 1.0) for region, per_frame in maps.items()}
+    alone = {region: sums(per_frame, 0.0) for region, per_frame in maps.items()}
+    for region, per_frame in maps.items():
+        free = _free_emf(simulator, per_frame)
+        yield _row(state, f"region_{region}", free, alone[region], seen[region])
     for name, factors in simulator.settings.components.mixing.items():
         if factors.keys() <= seen.keys():
             part = _free_emf(simulator, simulator.scene.part(name, state))
             yield _row(state, name, part, _mixed(alone, factors), _mixed(seen, factors))
 
 
-def _region_sums(
-    simulator: Simulator, yields: WindowYield, state: int, region: int, pile_up: float
+def _sums(
+    simulator: Simulator, yields: WindowYield, per_frame: FloatArray, pile_up: float
 ) -> FloatArray:
-    """L and H of a region per frame, over the pixels that are not masked, ``(groups, 2)``."""
+    """L and H of an exposure per frame, over the pixels that are not masked, ``(groups, 2)``."""
     valid = ~simulator.camera.faulty
-    per_frame = simulator.photon_map(state, region)[:, valid]
-    rate = pile_up * per_frame.sum(axis=0)
-    return yields.sums(per_frame, simulator.theta_rad[valid], rate)
+    rate = pile_up * per_frame[:, valid].sum(axis=0)
+    return yields.sums(per_frame[:, valid], simulator.theta_rad[valid], rate)
 
 
 def _mixed(sums: Mapping[int, FloatArray], factors: Mapping[int, float]) -> FloatArray:
@@ -164,11 +201,13 @@ def _mixed(sums: Mapping[int, FloatArray], factors: Mapping[int, float]) -> Floa
 
 def _free_emf(simulator: Simulator, counts: FloatArray) -> float:
     """L/H of the materials in a map, over the pixels that are not masked."""
+    settings = simulator.settings
     of_class = counts[:, ~simulator.camera.faulty].sum(axis=1)
     low, high = np.sum(
         [
-            of_class[CLASSES.index(name)] * np.array(free_windows(name, simulator.settings.compton))
-            for name in MATERIALS
+            amount * np.array(free_windows(name, settings.compton))
+            for name, amount in zip(CLASSES[settings.subject], of_class, strict=True)
+            if name in MATERIALS
         ],
         axis=0,
     )
@@ -179,7 +218,7 @@ def _row(state: int, name: str, free: float, isolated: FloatArray, seen: FloatAr
     (alone, alone_sigma), (mixed, mixed_sigma) = _emf(isolated), _emf(seen)
     return EmfTruth(
         state=state,
-        soc=STATES[state].soc,
+        soc=STATES[state].soc if state else None,
         name=name,
         free=free,
         isolated=alone,
@@ -197,7 +236,9 @@ def _emf(sums: FloatArray) -> tuple[float, float]:
 
 
 def _segments(simulator: Simulator) -> list[SegmentTruth]:
-    n_frames = simulator.settings.frames_per_segment
+    settings = simulator.settings
+    n_frames = settings.frames_per_segment
+    exposures: list[tuple[int | None, int | None]] = [*settings.exposures] or [(None, None)]
     return [
         SegmentTruth(
             number=number,
@@ -206,15 +247,19 @@ def _segments(simulator: Simulator) -> list[SegmentTruth]:
             first_frame=(number - 1) * n_frames,
             n_frames=n_frames,
             n_lost=int(simulator.lost(number).sum()),
-            photons_per_frame=float(simulator.photon_map(state, region).sum()),
+            photons_per_frame=float(per_frame.sum()),
         )
-        for number, (state, region) in enumerate(simulator.settings.exposures, start=1)
+        for number, ((state, region), per_frame) in enumerate(
+            zip(exposures, simulator.maps(), strict=True), start=1
+        )
     ]
 
 
 def _scans(simulator: Simulator) -> list[CtTruth]:
     settings = simulator.settings
     states = [state for state in settings.states if state in settings.ct_after_states]
+    if settings.subject != "cell":
+        return []
     return [_scan(simulator, number, state) for number, state in enumerate(states, start=1)]
 
 

@@ -7,7 +7,9 @@ from hexlive.reconstruct.components import (
     ComponentSettings,
     ComponentVolumes,
     RegionSums,
+    component_windows,
     components,
+    emf_covariance,
 )
 from hexlive.reconstruct.compton import ComptonSettings
 from hexlive.reconstruct.emf import EmfResult, emf, emf_weights
@@ -79,6 +81,41 @@ def test_stated_uncertainties_match_a_monte_carlo():
         peaks = [draw[name].spectrum[469] for draw in draws]
         variances = [draw[name].spectrum_variance[469] for draw in draws]
         assert np.var(peaks) / np.mean(variances) == pytest.approx(1, abs=0.3)
+
+
+def test_components_that_share_regions_are_correlated_as_stated():
+    rng = np.random.default_rng(12)
+    mean = region_spectra()
+
+    def windows(spectra):
+        return {number: emf(counts, EMF_WEIGHTS) for number, counts in spectra.items()}
+
+    def emfs():
+        draw = windows({n: rng.poisson(counts) for n, counts in mean.items()})
+        found = component_windows(draw, EXPOSURES_S, EVEN)
+        return [each.low / each.high for each in found.values()]
+
+    repeated = np.cov(np.array([emfs() for _ in range(4000)]), rowvar=False)
+    stated = emf_covariance(windows(mean), EXPOSURES_S, EVEN)
+    scale = np.sqrt(np.outer(np.diagonal(stated), np.diagonal(stated)))
+    np.testing.assert_allclose(repeated / scale, stated / scale, atol=0.08)
+    assert np.abs(stated / scale)[np.triu_indices(3, 1)].max() > 0.3
+    sigmas = [float(each.windows.sigma) for each in separated(mean).values()]
+    np.testing.assert_allclose(np.sqrt(np.diagonal(stated)), sigmas)
+
+
+def test_a_map_of_a_component_adds_up_to_the_component():
+    rng = np.random.default_rng(13)
+    mean = region_spectra()
+    maps = {n: rng.poisson(np.tile(counts / 12, (4, 3, 1))) for n, counts in mean.items()}
+    weights = emf_weights(EDGES_KEV, np.full((4, 3), np.pi / 2), SETTINGS)
+    windows = {n: emf(counts, weights) for n, counts in maps.items()}
+    found = component_windows(windows, EXPOSURES_S, EVEN)
+    whole = separated({n: counts.sum(axis=(0, 1)) for n, counts in maps.items()})
+    for name, component in whole.items():
+        assert found[name].low.shape == (4, 3)
+        assert found[name].low.sum() == pytest.approx(component.windows.low)
+        assert found[name].var_high.sum() == pytest.approx(component.windows.var_high)
 
 
 def test_variance_of_the_cathode_counts_the_anode_region_once():

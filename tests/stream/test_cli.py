@@ -196,7 +196,18 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "run", "simulate", "record", "replay", "process", "reconstruct", "monitor", "doctor"],
+    [
+        "demo",
+        "run",
+        "simulate",
+        "record",
+        "replay",
+        "process",
+        "reconstruct",
+        "export",
+        "monitor",
+        "doctor",
+    ],
 )
 def test_every_command_explains_itself_with_an_example(hexlive, command: str) -> None:
     code, said = hexlive(command, "--help")

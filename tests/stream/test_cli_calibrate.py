@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from hexlive.stream.calibration import load_calibration
 from hexlive.stream.files import FileError
@@ -74,6 +75,75 @@ def test_a_dark_without_noise_is_refused(hexlive, tmp_path: Path, out: Path) -> 
     assert code == 1
     assert "Every pixel would be masked" in said
     assert not list(out.parent.iterdir())
+
+
+def test_maps_come_from_matlab_as_from_numpy(hexlive, tmp_path: Path, out: Path) -> None:
+    gradient = np.array([[0.03, 0.0, 0.031], [0.029, 0.03, 0.03]])
+    savemat(tmp_path / "gradient.mat", {"gradients": gradient})
+    savemat(tmp_path / "two.mat", {"a": gradient, "b": gradient})
+    with h5py.File(tmp_path / "new.mat", "w") as file:  # as MATLAB 7.3 and later
+        file["gradients"] = gradient.T
+    for name in ("gradient.mat", "new.mat"):
+        code, said = hexlive(*IMPORT, "--gradient", tmp_path / name, "--out", out)
+        assert code == 0, said
+        found = load_calibration(out)
+        np.testing.assert_array_equal(found.gradient_kev_per_adu, gradient.astype(np.float32))
+        assert found.mask.tolist() == [[0, 1, 0], [0, 0, 0]]
+        out.unlink()
+    for name, says in (("two.mat", "it has a, b"), ("empty.mat", "does not hold numbers")):
+        (tmp_path / "empty.mat").touch()
+        code, said = hexlive(*IMPORT, "--gradient", tmp_path / name, "--out", out)
+        assert code == 1
+        assert says in said
+
+
+def dark_file(path: Path, frames: np.ndarray) -> Path:
+    with h5py.File(path, "w") as file:
+        file["dark_frames"] = frames.astype(np.uint16)
+    return path
+
+
+def test_flickering_pixels_are_masked_with_their_reason(hexlive, tmp_path: Path, out: Path) -> None:
+    frames = np.random.default_rng(0).normal(1000, 8, (400, 2, 3))
+    frames[::40, 0, 1] += 400  # in 2.5 % of the frames
+    frames[::100, 1, 1] += 80  # in 1 %
+    dark = dark_file(tmp_path / "dark.h5", frames)
+    options = ("--gradient", 0.029, "--out", out)
+    code, said = hexlive("calibrate", "dark", dark, *options)
+    assert code == 0, said
+    assert "1 hot" in said  # such spikes are noise, too
+    frames[::40, 0, 1] -= 290
+    dark = dark_file(tmp_path / "dark.h5", frames)
+    code, said = hexlive("calibrate", "dark", dark, *options)
+    assert code == 0, said
+    assert "1 pixels masked (1 flickering)" in said
+    with h5py.File(out) as file:
+        faults = file["faults"]
+        assert faults.attrs["meaning"][faults[0, 1]] == "flickering"
+        assert np.count_nonzero(faults) == file["mask"][()].sum() == 1
+
+
+def test_several_darks_are_one(hexlive, tmp_path: Path, out: Path) -> None:
+    frames = np.random.default_rng(0).normal(1000, 8, (60, 2, 3))
+    whole, parts = (
+        [dark_file(tmp_path / "whole.h5", frames)],
+        [
+            dark_file(tmp_path / "one.h5", frames[:20]),
+            dark_file(tmp_path / "two.h5", frames[20:]),
+        ],
+    )
+    found = []
+    for files in (whole, parts):
+        code, said = hexlive("calibrate", "dark", *files, "--gradient", 0.03, "--out", out)
+        assert code == 0, said
+        found.append(load_calibration(out))
+    np.testing.assert_array_equal(found[0].pedestal_adu, found[1].pedestal_adu)
+    np.testing.assert_array_equal(found[0].noise_adu, found[1].noise_adu)
+    np.testing.assert_allclose(found[0].noise_adu, frames.astype(int).std(axis=0, ddof=1))
+    other = dark_file(tmp_path / "other.h5", frames[:, :1])
+    code, said = hexlive("calibrate", "dark", whole[0], other, "--gradient", 0.03, "--out", out)
+    assert code == 1
+    assert "different cameras" in said
 
 
 def test_pixels_without_a_finite_map_are_masked(hexlive, tmp_path: Path, out: Path) -> None:

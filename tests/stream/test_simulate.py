@@ -23,7 +23,7 @@ from hexlive.stream.model import (
     Start,
 )
 from hexlive.stream.phantom import ScanSettings
-from hexlive.stream.scene import STATES
+from hexlive.stream.scene import CLASSES, STATES
 from hexlive.stream.simulate import Simulator, SimulatorSettings, runs
 from hexlive.stream.truth import load_truth, truth
 from hexlive.stream.wire import decode, encode
@@ -136,6 +136,62 @@ def test_occupancy_is_what_was_asked_for(occupancy):
     assert np.mean(hit) == pytest.approx(occupancy, rel=0.05)
 
 
+def calibrated_kev(simulator, frames):
+    camera = simulator.camera
+    signal_adu = frames - camera.pedestal_adu
+    return signal_adu * camera.gradient_kev_per_adu + camera.intercept_kev
+
+
+@pytest.mark.parametrize("subject", ["disk", "am241", "dark"])
+def test_a_calibration_is_one_exposure_without_cell_or_cycler(subject):
+    simulator = experiment(subject=subject, ct_after_states=(4,))
+    messages = list(simulator.messages())
+    (segment,) = of_kind(messages, Segment)
+    assert (segment.state, segment.region, segment.soc) == (None, None, None)
+    assert not of_kind(messages, Cycler) + of_kind(messages, ScanStart)
+    assert len(all_frames(messages)) == simulator.settings.n_frames == 1000
+    known = truth(simulator)
+    assert [row.name for row in known.emf] == (["disk"] if subject == "disk" else [])
+    assert (known.subject, len(known.segments), known.ct) == (subject, 1, [])
+
+
+def test_a_dark_has_no_photons_and_a_source_has_its_lines():
+    dark = experiment(subject="dark")
+    good = ~dark.camera.faulty
+    energy_kev = calibrated_kev(dark, all_frames(dark.messages()))[:, good]
+    assert (energy_kev > 3.5).mean() < 1e-5
+    source = experiment(subject="am241", occupancy=0.05, frames_per_segment=4000)
+    energy_kev = calibrated_kev(source, all_frames(source.messages()))[:, good]
+    lines = [np.abs(energy_kev - kev) < 0.5 for kev in (13.95, 17.75, 26.35, 59.54)]
+    beside = [np.abs(energy_kev - kev) < 0.5 for kev in (15.4, 19.3, 29.0, 62.0)]
+    for line, side in zip(lines, beside, strict=True):
+        assert line.sum() > 3 * side.sum() > 0 or side.sum() == 0
+
+
+def test_the_disk_fills_the_view():
+    disk = experiment(subject="disk").still_map().sum(axis=0)
+    assert np.ptp(disk) < 1e-9 * disk.max()
+
+
+def test_knobs_add_lines_and_background():
+    plain, more = experiment(), experiment(lines_counts=50.0, flat_counts=100.0)
+    for name, factor in (("lines", 10.0), ("flat", 20.0), ("lithium", 1.0)):
+        kind = CLASSES["cell"].index(name)
+        ratio = more.scene.region(3, 1)[kind].sum() / plain.scene.region(3, 1)[kind].sum()
+        assert ratio == pytest.approx(factor)
+
+
+def test_a_gain_drift_grows_from_the_first_frame_to_the_last():
+    still, moving = experiment(states=(1,)), experiment(states=(1,), gain_drift=0.1)
+    adu, drifted_adu = (all_frames(each.messages()).astype(float) for each in (still, moving))
+    signal = adu - still.camera.pedestal_adu > 500
+    for part, change in ((slice(0, 300), 0.005), (slice(2700, 3000), 0.095)):
+        of_part = signal[part]
+        pedestal_adu = np.broadcast_to(still.camera.pedestal_adu, adu[part].shape)[of_part]
+        ratio = (drifted_adu[part][of_part] - pedestal_adu) / (adu[part][of_part] - pedestal_adu)
+        assert np.median(ratio) == pytest.approx(1 + change, abs=0.002)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -146,6 +202,9 @@ def test_occupancy_is_what_was_asked_for(occupancy):
         {"occupancy": 0.0},
         {"loss": 1.0},
         {"seed": -1},
+        {"gain_drift": 0.6},
+        {"gain_drift": float("nan")},
+        {"flat_counts": -1.0},
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(wrong):

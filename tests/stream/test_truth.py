@@ -7,10 +7,10 @@ from scipy.special import erf
 from hexlive.reconstruct.compton import (
     ComptonSettings,
     FloatArray,
-    cross_section_factor,
-    czt_efficiency,
     pz_au,
 )
+from hexlive.reconstruct.cross_section import cross_section_factor
+from hexlive.reconstruct.efficiency import czt_efficiency
 from hexlive.reconstruct.emf import emf, emf_weights
 from hexlive.stream.expectation import window_weights
 from hexlive.stream.files import FileError

@@ -1,0 +1,73 @@
+"""``hexlive export``: tables and plots of a result file."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from hexlive.reconstruct.charge import CyclerLog
+from hexlive.stream.cli_options import CyclerFile, CyclerOffset, cycler_log
+from hexlive.stream.console import say
+from hexlive.stream.export import products
+from hexlive.stream.files import FileError
+from hexlive.stream.measured import Measured, read_result
+from hexlive.stream.tracking import Electrochemistry, tracked
+
+KB: Final = 1000
+
+
+def export(
+    result: Annotated[Path, typer.Argument(help="Result file (NeXus).")],
+    out: Annotated[Path, typer.Option(help="Folder for tables and plots.")],
+    plots: Annotated[bool, typer.Option(help="Draw PNG files; needs matplotlib.")] = True,
+    hxt: Annotated[bool, typer.Option(help="Also write each exposure as .hxt spectra.")] = False,
+    cycler: CyclerFile = None,
+    cycler_offset: CyclerOffset = None,
+    capacity_ah: Annotated[
+        float | None,
+        typer.Option(help="Capacity of the cell, A h: counts the charge of the cycler to SoC."),
+    ] = None,
+    initial_soc: Annotated[
+        float, typer.Option(help="State of charge at the first row of the cycler, 0 to 1.")
+    ] = 0.0,
+) -> None:
+    """Write a result as tables (CSV), plots (PNG), and spectra (.hxt).
+
+    Example: hexlive export result.nxs --out exported
+    """
+    measured = read_result(result)
+    log = cycler_log(cycler, cycler_offset) if cycler else None
+    fault = ""
+    try:
+        log = log or _own_log(measured, cycler_offset)
+        series = tracked(measured, _chemistry(log, capacity_ah, initial_soc))
+    except ValueError as error:
+        series, fault = tracked(measured), f"The tables lack the cycler: {error}"
+    _make(out)
+    for path in products(measured, series, out, plots=plots, hxt=hxt):
+        say(f"{path}  {path.stat().st_size / KB:.0f} kB")
+    if fault:
+        raise FileError(fault)
+
+
+def _own_log(measured: Measured, offset_s: float | None) -> CyclerLog | None:
+    """The rows of the result, moved once more where an offset is stated."""
+    log = measured.cycler()
+    return log.shifted(offset_s or 0.0) if log else None
+
+
+def _chemistry(
+    log: CyclerLog | None, capacity_ah: float | None, initial_soc: float
+) -> Electrochemistry | None:
+    if log is None and capacity_ah is not None:
+        raise typer.BadParameter("--capacity-ah needs the rows of a cycler; name them: --cycler.")
+    if log is None:
+        return None
+    return Electrochemistry(log=log, capacity_ah=capacity_ah, initial_soc=initial_soc)
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"Cannot make the folder {out}: {error.strerror}.") from error

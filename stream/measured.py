@@ -1,0 +1,233 @@
+"""A result file read back, for exports: exposures with their maps, components, cycler."""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from hexlive.reconstruct.charge import CyclerLog
+from hexlive.reconstruct.components import ComponentName, component_windows
+from hexlive.reconstruct.compton import FloatArray
+from hexlive.reconstruct.emf import EmfResult
+from hexlive.reconstruct.heterogeneity import sheet_position_mm
+from hexlive.reconstruct.pile_up import pooled_survival
+from hexlive.reconstruct.profile import Profile
+from hexlive.stream.config import Config
+from hexlive.stream.files import FileError, opened
+from hexlive.stream.reference import WINDOW_DATASETS
+
+CT_COLUMNS: Final = ("ra_um", "rq_um", "anode_volume_um3")
+CYCLER_COLUMNS: Final = ("time_s", "voltage_volt", "current_ampere", "capacity_ah")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exposed:
+    """One exposure; what was not known of it is NaN.
+
+    Attributes
+    ----------
+    begin_s, end_s
+        Unix time, lost frames included.
+    windows
+        L and H of every pixel, ``(rows, columns)``.
+    exposure_s, weight
+        What components are made with: the live time, and the weight of each pixel; with the
+        correction for pile-up the live time that survived, and what pixels lost beyond that.
+    """
+
+    state: int
+    region: int
+    soc: float
+    begin_s: float
+    end_s: float
+    windows: EmfResult
+    exposure_s: float
+    weight: FloatArray
+    profile: Profile
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ComponentSpectrum:
+    """What the file says of one component in one state, ``(bins,)`` and a profile."""
+
+    state: int
+    name: ComponentName
+    emf: float
+    emf_sigma: float
+    spectrum: FloatArray
+    spectrum_sigma: FloatArray
+    profile: Profile
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """A whole result file.
+
+    Attributes
+    ----------
+    exposures
+        By (state, region); of a region that was repeated the last one.
+    components
+        In the order of states.
+    ct
+        What CT measured of the anode, by state: ``ra_um``, ``rq_um``, ``anode_volume_um3``.
+    cycler_columns
+        Rows of the cycler, ``(rows,)`` by name; empty where there are none.
+    """
+
+    path: Path
+    config: Config
+    edges_kev: FloatArray
+    shape: tuple[int, int]
+    exposures: dict[tuple[int, int], Exposed]
+    components: list[ComponentSpectrum]
+    ct: dict[int, dict[str, float]]
+    cycler_columns: dict[str, FloatArray]
+
+    @property
+    def states(self) -> list[int]:
+        """Numbers of the states, rising."""
+        return sorted({state for state, _ in self.exposures})
+
+    def cycler(self) -> CyclerLog | None:
+        """The rows on the clock that they came with; None where there are fewer than two.
+
+        Raises
+        ------
+        ValueError
+            They are no log.
+        """
+        columns = dict(self.cycler_columns)
+        if not columns or columns["time_s"].size < 2:
+            return None
+        if not np.isfinite(columns["capacity_ah"]).all():
+            del columns["capacity_ah"]
+        return CyclerLog(**columns)
+
+    @cached_property
+    def position_mm(self) -> tuple[FloatArray, FloatArray]:
+        """Where the pixels look in the sheet beam."""
+        return sheet_position_mm(self.shape, self.config.detector.pitch_mm, self.config.compton)
+
+    def regions(self, state: int) -> tuple[dict[int, EmfResult], dict[int, float]]:
+        """L and H of every pixel, and exposure, of the regions of a state: for components."""
+        exposed = {region: each for (of, region), each in self.exposures.items() if of == state}
+        windows = {region: each.windows.scaled(each.weight) for region, each in exposed.items()}
+        return windows, {region: each.exposure_s for region, each in exposed.items()}
+
+    def component_maps(self, state: int) -> dict[ComponentName, EmfResult]:
+        """L and H of every pixel, of the components whose regions were exposed."""
+        return component_windows(*self.regions(state), self.config.components)
+
+
+def read_result(path: Path) -> Measured:
+    """Read a result file.
+
+    Raises
+    ------
+    FileError
+        Not readable, or not a result with exposures of a state and a region.
+    """
+    with opened(path) as file:
+        try:
+            entry = file["entry"]
+            text = entry["process/config"].asstr()[()]
+            config = msgspec.convert(tomllib.loads(text), Config)
+            return _measured(path, entry, config)
+        except (KeyError, msgspec.ValidationError, tomllib.TOMLDecodeError) as error:
+            raise FileError(f"{path} is not a result of this hexlive: {error}.") from error
+
+
+def _measured(path: Path, entry: h5py.Group, config: Config) -> Measured:
+    groups = [entry[name] for name in entry if name.startswith("segment_")]
+    groups = [group for group in groups if {"state", "region"} <= group.attrs.keys()]
+    if not groups:
+        raise FileError(f"{path} has no exposure with a state and a region, so nothing to export.")
+    exposed = [_exposed(group, config) for group in groups]
+    edges_kev = groups[0]["energy_edges_kev"][()]
+    return Measured(
+        path=path,
+        config=config,
+        edges_kev=edges_kev,
+        shape=groups[0]["theta_deg"].shape,
+        exposures={(each.state, each.region): each for each in exposed},
+        components=sorted(_components(entry), key=lambda part: part.state),
+        ct=_ct(entry),
+        cycler_columns={name: entry[f"cycler/{name}"][()] for name in CYCLER_COLUMNS}
+        if "cycler" in entry
+        else {},
+    )
+
+
+def spectra(path: Path) -> Iterator[tuple[str, NDArray[np.uint32], FloatArray]]:
+    """Name, counts ``(rows, columns, bins)`` and edges ``(bins + 1,), keV`` of each exposure."""
+    with opened(path) as file:
+        for name, group in file["entry"].items():
+            if name.startswith("segment_"):
+                yield name, group["counts"][()], group["energy_edges_kev"][()]
+
+
+def _exposed(group: h5py.Group, config: Config) -> Exposed:
+    attrs = group.attrs
+    live_time_s, received = float(attrs["live_time_s"]), int(attrs["frames_received"])
+    begin_s = float(attrs.get("started_s", np.nan))
+    whole_s = live_time_s * int(attrs["frames_expected"]) / max(received, 1)
+    survived, weight = _survived(group, config)
+    return Exposed(
+        state=int(attrs["state"]),
+        region=int(attrs["region"]),
+        soc=float(attrs.get("soc", np.nan)),
+        begin_s=begin_s,
+        end_s=begin_s + whole_s,
+        windows=EmfResult(**{part: group[name][()] for part, name in WINDOW_DATASETS.items()}),
+        exposure_s=live_time_s * survived,
+        weight=weight,
+        profile=_profile(group),
+    )
+
+
+def _survived(group: h5py.Group, config: Config) -> tuple[float, FloatArray]:
+    """Fraction of the events that pile-up left, and the weight of each pixel that evens it out."""
+    shape = group["theta_deg"].shape
+    if config.compton.pile_up == "none":
+        return 1.0, np.ones(shape)
+    of_pixel, events = group["survival"][()], group["counts"][()].sum(axis=-1)
+    overall = pooled_survival(of_pixel, events)
+    return overall, overall / of_pixel
+
+
+def _profile(group: h5py.Group) -> Profile:
+    pz_au, j, sigma = (group[f"profile/{name}"][()] for name in ("pz_au", "j", "j_sigma"))
+    return Profile(pz_au=pz_au, j=j, variance=sigma**2)
+
+
+def _components(entry: h5py.Group) -> Iterator[ComponentSpectrum]:
+    for name, states in entry.get("components", {}).items():
+        for state, group in states.items():
+            yield ComponentSpectrum(
+                state=int(state.removeprefix("state_")),
+                name=name,
+                emf=float(group["emf"][()]),
+                emf_sigma=float(group["emf_sigma"][()]),
+                spectrum=group["spectrum"][()],
+                spectrum_sigma=group["spectrum_sigma"][()],
+                profile=_profile(group),
+            )
+
+
+def _ct(entry: h5py.Group) -> dict[int, dict[str, float]]:
+    scans: Any = entry.get("ct", {})
+    return {
+        int(scan.attrs["state"]): {
+            name: float(scan[name][()]) for name in CT_COLUMNS if name in scan
+        }
+        for scan in scans.values()
+        if "state" in scan.attrs
+    }
