@@ -78,6 +78,8 @@ def _alarms(snapshot: Snapshot, freshness: Freshness) -> list[str]:
         alarms.append(f"LOST {_lost_percent(health)}")
     if _recording(health).level == "alarm":
         alarms.append("NOT RECORDING")
+    if snapshot.gain_alarm:
+        alarms.append("GAIN DRIFT")
     if freshness == "old":
         alarms.append("NO NEW DATA")
     return alarms

@@ -16,6 +16,7 @@ from hexlive.kernels.backend import EventSettings, SpectrumSettings
 from hexlive.reconstruct.components import ComponentSettings
 from hexlive.reconstruct.compton import ComptonSettings
 from hexlive.reconstruct.density import DensitySettings
+from hexlive.reconstruct.drift import DriftSettings
 from hexlive.reconstruct.pooling import PoolingSettings
 from hexlive.reconstruct.tomography import TomographySettings
 
@@ -133,6 +134,7 @@ class Config:
     compton: ComptonSettings = field(default_factory=ComptonSettings)
     pooling: PoolingSettings = field(default_factory=PoolingSettings)
     density: DensitySettings = field(default_factory=DensitySettings)
+    drift: DriftSettings = field(default_factory=DriftSettings)
     components: ComponentSettings = field(default_factory=ComponentSettings)
     tomography: TomographySettings = field(default_factory=TomographySettings)
     stream: StreamSettings = field(default_factory=StreamSettings)

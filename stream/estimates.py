@@ -40,17 +40,27 @@ class Estimate:
 class Estimator:
     """The weights of one camera and geometry.
 
+    Parameters
+    ----------
+    gain
+        Of all pixels since the calibration: measured energies are divided by it.
+
     Raises
     ------
     ValueError
         The energy axis does not cover the windows, or the efficiency of the sensor is not known.
     """
 
-    def __init__(self, config: Config, theta_rad: FloatArray, valid: NDArray[np.bool_]) -> None:
-        edges_kev, compton = config.spectrum.edges_kev, config.compton
+    def __init__(
+        self, config: Config, theta_rad: FloatArray, valid: NDArray[np.bool_], gain: float = 1.0
+    ) -> None:
+        edges_kev, compton = config.spectrum.edges_kev / gain, config.compton
         self._config, self._valid, self._edges_kev = config, valid, edges_kev
         self._emf = emf_weights(edges_kev, theta_rad, compton)
-        self._plain = emf_weights(edges_kev, theta_rad[valid], compton, normalised=False)
+        # The unbinned sums that this is held against know nothing of the gain.
+        self._plain = emf_weights(
+            config.spectrum.edges_kev, theta_rad[valid], compton, normalised=False
+        )
         self._profile = profile_weights(edges_kev, theta_rad, valid, compton)
         windows_kev = window_edges_kev(theta_rad, compton)
         self._line_kev = windows_kev[[0, 3]].astype(np.float64)

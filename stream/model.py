@@ -255,7 +255,9 @@ class Snapshot(Message, tag="snapshot", frozen=True, kw_only=True):
     """Everything a monitor shows, at one moment; the newest wins.
 
     Maps are ``(rows, columns)``, NaN where undefined. ``profile_j`` is the Compton profile over
-    ``pz_au`` (atomic units, pz > 0 means energy above the Compton peak).
+    ``pz_au`` (atomic units, pz > 0 means energy above the Compton peak). ``gain_percent`` has time
+    (s), change of the gain since the first point, and its standard error; ``gain_alarm`` is a
+    sentence where that change is an alarm.
     """
 
     sequence: int
@@ -282,6 +284,8 @@ class Snapshot(Message, tag="snapshot", frozen=True, kw_only=True):
     profile_sigma: NDArray[np.float64]
     emf_mean: float | None = None
     emf_mean_sigma: float | None = None
+    gain_percent: list[tuple[float, float | None, float | None]] = []
+    gain_alarm: str = ""
 
 
 AnyMessage = Start | Frames | Segment | ScanStart | Projections | ScanEnd | Cycler | End | Snapshot

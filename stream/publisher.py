@@ -10,6 +10,7 @@ import zmq
 
 from hexlive.kernels.backend import Counts
 from hexlive.stream.config import Config
+from hexlive.stream.drift import DriftResult
 from hexlive.stream.model import CtView, Health, Snapshot
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
@@ -19,6 +20,7 @@ from hexlive.stream.wire import encode
 QUEUED_SNAPSHOTS: Final = 2
 LINGER_MS: Final = 2_000
 CYCLER_ROWS: Final = 2_000
+DRIFT_POINTS: Final = 2_000
 MAX_SLICE_PX: Final = 1024
 
 
@@ -80,6 +82,7 @@ def display(report: Report, config: Config, sequence: int, recording: str) -> Sn
     if compton is None:
         return None
     cycler, ct = report.find(CyclerResult), report.find(CtResult)
+    drift = report.find(DriftResult)
     return Snapshot(
         series=report.series,
         sequence=sequence,
@@ -106,6 +109,8 @@ def display(report: Report, config: Config, sequence: int, recording: str) -> Sn
         profile_sigma=compton.profile.j_sigma,
         emf_mean=float(compton.mean.emf),
         emf_mean_sigma=float(compton.mean.sigma),
+        gain_percent=drift.history()[-DRIFT_POINTS:] if drift else [],
+        gain_alarm=drift.alarm if drift else "",
     )
 
 

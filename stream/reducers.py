@@ -89,6 +89,10 @@ class ComptonReducer:
         self._live_time_s: dict[int, dict[int, float]] = {}
         self._states: dict[int, Segment] = {}
 
+    def correct_gain(self, gain: float) -> None:
+        """Divide the energy axis of the analysis by a common gain; counts stay as they are."""
+        self._estimator = Estimator(self._config, self.theta_rad, self.valid, gain)
+
     def add(self, message: Message) -> None:
         """Count frames; a new segment starts from zero."""
         match message:

@@ -11,6 +11,7 @@ from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import DeviceName, describe_device
+from hexlive.stream.drift import DriftReducer
 from hexlive.stream.files import refuse_same
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import CtView, Message
@@ -141,7 +142,7 @@ def run_session(
         report = run(
             source,
             Ledger(config.detector.shape, config.detector.frame_rate_hz),
-            [compton, tomography, CyclerReducer()],
+            [_drift(config, compton), compton, tomography, CyclerReducer()],
             [*recorders, *watchers],
             [result, OccupancyWatch(), *displays],
             _pace(config, stop, displayed=bool(displays)),
@@ -151,6 +152,17 @@ def run_session(
         if not report.totals.expected and not _scans(report):
             result.discard()
     return Outcome(report=report, recording=_recording(recorders))
+
+
+def _drift(config: Config, compton: ComptonReducer) -> DriftReducer:
+    """The drift monitor of these counts; it comes first, to see an exposure before it is over."""
+    return DriftReducer(
+        config.drift,
+        config.spectrum.edges_kev,
+        lambda: compton.backend.snapshot().spectra,
+        compton.valid,
+        compton.correct_gain,
+    )
 
 
 def _provenance(

@@ -12,6 +12,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
+from hexlive.stream.drift import DriftResult, write_drift
 from hexlive.stream.files import FileError, new_group, part_of, publish, require_room
 from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report
@@ -91,6 +92,8 @@ class ResultFile:
             parent = new_group(self._entry, "ct")
             for scan in ct.scans:
                 _write_scan(new_group(parent, scan_name(scan.scan)), scan)
+        if (drift := report.find(DriftResult)) is not None and drift.points:
+            write_drift(new_group(self._entry, "drift"), drift)
         if (cycler := report.find(CyclerResult)) is not None and cycler.rows:
             _write_cycler(new_group(self._entry, "cycler", "NXdata"), cycler)
 

@@ -65,7 +65,7 @@ def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
 def test_the_toml_of_a_result_is_complete() -> None:
     tables = tomllib.loads(to_toml(Config()))
     assert set(tables) == {
-        "detector", "events", "spectrum", "compton", "pooling", "density", "components",
+        "detector", "events", "spectrum", "compton", "pooling", "drift", "density", "components",
         "tomography", "stream", "monitor",
     }  # fmt: skip
 
