@@ -12,6 +12,9 @@ SECONDS_PER_HOUR: Final = 3600.0
 # Between rows further apart than this, neither charge nor readings are interpolated.
 MAX_GAP_S: Final = 600.0
 
+# A state of charge that was counted right stays in here; the margin is for errors of the current.
+COUNTED_SOC: Final = (-0.05, 1.05)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CyclerLog:
@@ -87,15 +90,32 @@ def state_of_charge(log: CyclerLog, capacity_ah: float, initial_soc: float = 0.0
     ----------
     capacity_ah
         Of the whole cell, stated by the user.
+    initial_soc
+        Of the first row, 0 to 1.
 
     Raises
     ------
     ValueError
-        The capacity is not positive, or the charge cannot be counted.
+        The capacity is not positive and finite, the initial state of charge is not from 0 to 1, or
+        the charge cannot be counted.
     """
-    if not capacity_ah > 0:
+    if not 0 < capacity_ah < np.inf:
         raise ValueError(f"The capacity of the cell must be positive, not {capacity_ah} A h.")
+    if not 0 <= initial_soc <= 1:
+        raise ValueError(f"The initial state of charge must be from 0 to 1, not {initial_soc}.")
     return initial_soc + charge_ah(log) / capacity_ah
+
+
+def doubt_of_charge(soc: FloatArray, capacity_ah: float) -> str:
+    """A sentence where counted states of charge, ``(rows,)``, are impossible; else nothing."""
+    low, high = COUNTED_SOC
+    least, most = float(np.nanmin(soc)), float(np.nanmax(soc))
+    if low <= least and most <= high:
+        return ""
+    return (
+        f"The counted state of charge goes from {least:.2f} to {most:.2f}, beyond 0 to 1: check "
+        f"the capacity of {capacity_ah:g} A h, and the initial state of charge."
+    )
 
 
 def during_exposures(

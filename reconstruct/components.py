@@ -122,6 +122,18 @@ class RegionSums:
     exposure_s: float
     normalised_by: Normalisation = "live_time"
 
+    def __add__(self, other: "RegionSums") -> "RegionSums":
+        """Both exposures together."""
+        if self.normalised_by != other.normalised_by:
+            raise ValueError("Exposures of one region were normalised in different ways.")
+        return RegionSums(
+            spectrum=self.spectrum + other.spectrum,
+            profile=self.profile + other.profile,
+            windows=self.windows + other.windows,
+            exposure_s=self.exposure_s + other.exposure_s,
+            normalised_by=self.normalised_by,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Component:
@@ -205,13 +217,15 @@ def emf_covariance(
 
     Returns
     -------
-    ``(components, components) float64``.
+    ``(components, components) float64``; NaN in the row and column of a component without an EMF.
     """
     scales = _scales(exposures_s, settings)
     windows = component_windows(regions, exposures_s, settings)
 
     def shared(a: ComponentName, b: ComponentName) -> float:
-        emf_a, emf_b = windows[a].low / windows[a].high, windows[b].low / windows[b].high
+        if not (windows[a].defined and windows[b].defined):
+            return np.nan
+        emf_a, emf_b = windows[a].emf, windows[b].emf
         total = 0.0
         for number in scales[a].keys() & scales[b].keys():
             each, weight = regions[number], scales[a][number] * scales[b][number]

@@ -142,6 +142,21 @@ def theta_map_rad(shape: tuple[int, int], pitch_mm: float, settings: ComptonSett
     pitch_mm
         Pixel pitch on the detector.
     """
+    along_mm, distance_mm = pixel_mm(shape, pitch_mm, settings)
+    cosine: FloatArray = settings.beam_sign * along_mm / distance_mm
+    return np.arccos(cosine)
+
+
+def pixel_mm(
+    shape: tuple[int, int], pitch_mm: float, settings: ComptonSettings
+) -> tuple[FloatArray, FloatArray]:
+    """Place of each pixel along the index of the beam, u, and its distance from the pinhole.
+
+    Returns
+    -------
+    tuple
+        Two arrays ``(rows, columns) float64, mm``.
+    """
     row_mm, column_mm = (
         (np.arange(count) - (count - 1) / 2) * pitch_mm - offset
         for count, offset in zip(shape, settings.axis_offset_mm, strict=True)
@@ -149,8 +164,7 @@ def theta_map_rad(shape: tuple[int, int], pitch_mm: float, settings: ComptonSett
     grid = np.meshgrid(row_mm, column_mm, indexing="ij")
     across, along = grid if settings.beam_axis == "columns" else grid[::-1]
     distance = np.sqrt(along**2 + across**2 + settings.pinhole_to_detector_mm**2)
-    cosine: FloatArray = settings.beam_sign * along / distance
-    return np.arccos(cosine)
+    return along, distance
 
 
 def theta_from_peak_rad(peak_kev: FloatLike, incident_kev: float) -> FloatArray:

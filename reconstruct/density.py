@@ -6,10 +6,13 @@ from typing import Final
 import numpy as np
 
 from hexlive.reconstruct.components import SHEET_HEIGHT_MM
-from hexlive.reconstruct.compton import ComptonSettings, FloatArray, cos
+from hexlive.reconstruct.compton import ComptonSettings, FloatArray, pixel_mm
 from hexlive.reconstruct.emf import EmfResult
 
 BARN_PER_MM2: Final = 1e22
+
+# No default can stand for these.
+NEEDED: Final = ("flux_per_mm2_s", "transmission_in", "transmission_out", "kept_fraction")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +29,7 @@ class DensitySettings:
         Height of the sheet beam, and diameter of the pinhole.
     kept_fraction
         Absorbed photons that become one event of full energy, about 0.6 with clusters of up to 2
-        pixels; from a source of known activity.
+        pixels; from a source of known activity. Needed like the flux and the transmissions.
     """
 
     flux_per_mm2_s: float | None = None
@@ -34,7 +37,7 @@ class DensitySettings:
     transmission_out: float | None = None
     sheet_height_mm: float = SHEET_HEIGHT_MM
     pinhole_mm: float = 0.2
-    kept_fraction: float = 1.0
+    kept_fraction: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be, and half of what is needed.
@@ -51,17 +54,15 @@ class DensitySettings:
         for name in ("transmission_in", "transmission_out", "kept_fraction"):
             if (getattr(self, name) or 1) > 1:
                 raise ValueError(f"density.{name} is a fraction, not {getattr(self, name)}.")
-        given = [self.flux_per_mm2_s, self.transmission_in, self.transmission_out]
-        if None in given and given != [None, None, None]:
+        given = [getattr(self, name) is not None for name in NEEDED]
+        if any(given) and not all(given):
             raise ValueError(
-                "density: flux_per_mm2_s, transmission_in and transmission_out are only of use "
-                "together; give all three or none."
+                f"density: {', '.join(NEEDED)} are only of use together; give all four or none."
             )
 
 
 def electrons_per_mm3(
     windows: EmfResult,
-    theta_rad: FloatArray,
     live_time_s: float,
     pitch_mm: float,
     compton: ComptonSettings,
@@ -76,8 +77,8 @@ def electrons_per_mm3(
 
     Parameters
     ----------
-    windows, theta_rad
-        ``(rows, columns)``; L and H made with ``compton.efficiency``.
+    windows
+        ``(rows, columns)``, of the whole detector; L and H made with ``compton.efficiency``.
 
     Returns
     -------
@@ -87,9 +88,11 @@ def electrons_per_mm3(
     if density.flux_per_mm2_s is None:
         return None
     fluence = density.flux_per_mm2_s * live_time_s * (density.transmission_in or 1)
-    seen = fluence * (density.transmission_out or 1) * density.kept_fraction
+    seen = fluence * (density.transmission_out or 1) * (density.kept_fraction or 1)
     pixel_mm3 = (pitch_mm / compton.magnification) ** 2 * density.sheet_height_mm
-    per_density = seen * pixel_mm3 * pinhole_sr(theta_rad, compton, density) / BARN_PER_MM2
+    rows, columns = windows.low.shape
+    solid_angle_sr = pinhole_sr((rows, columns), pitch_mm, compton, density)
+    per_density = seen * pixel_mm3 * solid_angle_sr / BARN_PER_MM2
     total = windows.low + windows.high
     variance = windows.var_low + windows.var_high + 2 * windows.cov
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -98,9 +101,13 @@ def electrons_per_mm3(
 
 
 def pinhole_sr(
-    theta_rad: FloatArray, compton: ComptonSettings, density: DensitySettings
+    shape: tuple[int, int], pitch_mm: float, compton: ComptonSettings, density: DensitySettings
 ) -> FloatArray:
-    """Solid angle of the pinhole from a pixel's volume; along the beam it is seen obliquely."""
+    """Solid angle of the pinhole from the volume of each pixel, ``(rows, columns) float64, sr``.
+
+    Off the optical axis by psi, it is farther away by 1 / cos(psi) and seen obliquely: cos^3(psi).
+    """
     straight_sr = np.pi * density.pinhole_mm**2 / 4 / compton.pinhole_to_sheet_mm**2
-    upright: FloatArray = np.sqrt(1 - cos(theta_rad) ** 2) ** 3
-    return straight_sr * upright
+    _, distance_mm = pixel_mm(shape, pitch_mm, compton)
+    cos_psi: FloatArray = compton.pinhole_to_detector_mm / distance_mm
+    return straight_sr * cos_psi**3

@@ -29,7 +29,7 @@ class DriftSettings:
         Live time of one point.
     alarm_percent
         Change of the gain since the first point that raises an alarm, if it is ``alarm_sigma``
-        standard errors or more.
+        standard errors or more. Two would give some 16 false alarms in 350 points.
     correct
         Divide the energy axis of the analysis by the mean gain of the present exposure, where that
         is ``alarm_sigma`` standard errors or more from the first point's. Counts stay as they are.
@@ -38,7 +38,7 @@ class DriftSettings:
     lines: tuple[str, ...] = ("W Ka", "Pb Ka")
     interval_s: float = 30.0
     alarm_percent: float = 0.1
-    alarm_sigma: float = 2.0
+    alarm_sigma: float = 3.0
     correct: bool = False
 
     def __post_init__(self) -> None:

@@ -18,9 +18,12 @@ from hexlive.reconstruct.profile import BinChoice, choose_bins, j_per_count
 # The influence of a knot on a cubic spline falls by 0.27 per bin; 0.27^12 is below 1e-6.
 SPLINE_MARGIN_BINS: Final = 12
 
-# When L + H is closer to zero than this many of its own sigmas, the ratio says nothing. For plain
-# Poisson counts that is fewer than four counts.
-LEAST_SIGNIFICANCE: Final = 2.0
+# The uncertainty of the ratio is first order in 1/N and holds from 30 counts: L + H must be as many
+# of its own sigmas above zero as 30 plain Poisson counts are.
+LEAST_SIGNIFICANCE: Final = 30**0.5
+
+# Nor does it hold where L or H by itself is closer to zero than this many of its own sigmas.
+LEAST_PART_SIGNIFICANCE: Final = 2.0
 
 # Why a pixel has no EMF.
 REASONS: Final = ("defined", "masked", "no counts", "L or H is not positive", "too few counts")
@@ -49,10 +52,16 @@ class EmfResult:
 
     @property
     def defined(self) -> NDArray[np.bool_]:
-        """Where L and H are positive and their sum stands out of its noise."""
+        """Where L and H are positive and they and their sum stand out of their noise."""
         total = self.low + self.high
         variance = self.var_low + self.var_high + 2 * self.cov
-        return (self.low > 0) & (self.high > 0) & (total**2 >= LEAST_SIGNIFICANCE**2 * variance)
+        least_low = LEAST_PART_SIGNIFICANCE**2 * self.var_low
+        least_high = LEAST_PART_SIGNIFICANCE**2 * self.var_high
+        return (
+            ((self.low > 0) & (self.low**2 >= least_low))
+            & ((self.high > 0) & (self.high**2 >= least_high))
+            & (total**2 >= LEAST_SIGNIFICANCE**2 * variance)
+        )
 
     @property
     def emf(self) -> FloatArray:
@@ -64,12 +73,8 @@ class EmfResult:
     def relative_sigma(self) -> FloatArray:
         """Standard uncertainty of EMF over EMF, NaN where undefined."""
         with np.errstate(all="ignore"):
-            variance = (
-                self.var_low / self.low**2
-                + self.var_high / self.high**2
-                - 2 * self.cov / (self.low * self.high)
-            )
-            return np.where(self.defined, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+            variance = np.maximum(_log_covariance(self, self, self), 0.0)
+            return np.where(self.defined, np.sqrt(variance), np.nan)
 
     @property
     def sigma(self) -> FloatArray:
@@ -101,6 +106,16 @@ def each(function: Callable[..., Any], *results: EmfResult) -> EmfResult:
     """Apply one array function to every field: add, index, reshape, choose."""
     names = [field.name for field in fields(EmfResult)]
     return EmfResult(**{name: function(*(getattr(r, name) for r in results)) for name in names})
+
+
+def _log_covariance(one: EmfResult, other: EmfResult, common: EmfResult) -> FloatArray:
+    """Covariance of ln EMF of two results from the counts that are in both."""
+    return (
+        common.var_low / (one.low * other.low)
+        + common.var_high / (one.high * other.high)
+        - common.cov / (one.low * other.high)
+        - common.cov / (one.high * other.low)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,13 +234,12 @@ def relative_emf(
     variance = result.relative_sigma**2 + reference.relative_sigma**2
     if nested:
         with np.errstate(all="ignore"):
-            shared = (
-                reference.var_low / (result.low * reference.low)
-                + reference.var_high / (result.high * reference.high)
-                - reference.cov / (result.low * reference.high)
-                - reference.cov / (result.high * reference.low)
+            shared = _log_covariance(result, reference, reference)
+            # In this order counts over themselves leave 0, not the rounding of a root.
+            variance = (_log_covariance(result, result, result) - shared) + (
+                _log_covariance(reference, reference, reference) - shared
             )
-        variance = np.maximum(variance - 2 * shared, 0.0)
+        variance = np.maximum(variance, 0.0)
     return ratio, ratio * np.sqrt(variance)
 
 

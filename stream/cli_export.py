@@ -1,11 +1,13 @@
 """``hexlive export``: tables and plots of a result file."""
 
+import logging
+import math
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from hexlive.reconstruct.charge import CyclerLog
+from hexlive.reconstruct.charge import CyclerLog, doubt_of_charge
 from hexlive.stream.cli_options import CyclerFile, CyclerOffset, cycler_log
 from hexlive.stream.console import say
 from hexlive.stream.export import products
@@ -14,6 +16,19 @@ from hexlive.stream.measured import Measured, read_result
 from hexlive.stream.tracking import Electrochemistry, tracked
 
 KB: Final = 1000
+LOG: Final = logging.getLogger(__name__)
+
+
+def _positive(capacity_ah: float | None) -> float | None:
+    if capacity_ah is not None and not 0 < capacity_ah < math.inf:
+        raise typer.BadParameter(f"it must be above 0 A h, not {capacity_ah}.")
+    return capacity_ah
+
+
+def _fraction(soc: float) -> float:
+    if not 0 <= soc <= 1:
+        raise typer.BadParameter(f"it must be from 0 to 1, not {soc}.")
+    return soc
 
 
 def export(
@@ -25,10 +40,16 @@ def export(
     cycler_offset: CyclerOffset = None,
     capacity_ah: Annotated[
         float | None,
-        typer.Option(help="Capacity of the cell, A h: counts the charge of the cycler to SoC."),
+        typer.Option(
+            help="Capacity of the cell, A h: counts the charge of the cycler to SoC.",
+            callback=_positive,
+        ),
     ] = None,
     initial_soc: Annotated[
-        float, typer.Option(help="State of charge at the first row of the cycler, 0 to 1.")
+        float,
+        typer.Option(
+            help="State of charge at the first row of the cycler, 0 to 1.", callback=_fraction
+        ),
     ] = 0.0,
 ) -> None:
     """Write a result as tables (CSV), plots (PNG), and spectra (.hxt).
@@ -40,7 +61,9 @@ def export(
     fault = ""
     try:
         log = log or _own_log(measured, cycler_offset)
-        series = tracked(measured, _chemistry(log, capacity_ah, initial_soc))
+        chemistry = _chemistry(log, capacity_ah, initial_soc)
+        series = tracked(measured, chemistry)
+        _say_doubt(chemistry)
     except ValueError as error:
         series, fault = tracked(measured), f"The tables lack the cycler: {error}"
     _make(out)
@@ -64,6 +87,14 @@ def _chemistry(
     if log is None:
         return None
     return Electrochemistry(log=log, capacity_ah=capacity_ah, initial_soc=initial_soc)
+
+
+def _say_doubt(chemistry: Electrochemistry | None) -> None:
+    """Warn of a charge that the cell cannot hold."""
+    if chemistry is None or chemistry.capacity_ah is None:
+        return
+    if doubt := doubt_of_charge(chemistry.quantities()["soc_counted"], chemistry.capacity_ah):
+        LOG.warning(doubt)
 
 
 def _make(out: Path) -> None:

@@ -20,7 +20,7 @@ from hexlive.stream.cli_options import (
 )
 from hexlive.stream.config import ConfigError, load_config, with_overrides
 from hexlive.stream.console import ProgressSink
-from hexlive.stream.cyclers import WithCycler
+from hexlive.stream.cyclers import WithCycler, note_clock
 from hexlive.stream.files import refuse_same
 from hexlive.stream.reconstruction import reconstruct_file
 from hexlive.stream.recordings import open_file
@@ -64,6 +64,8 @@ def process(
             source if log is None else WithCycler(source, log),
             config, maps, outputs, device=device, stop=stop, progress=progress,
         )  # fmt: skip
+    if log is not None and outcome.report.totals.expected:
+        note_clock(log, out)
     conclude(outcome, outputs)
 
 

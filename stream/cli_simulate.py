@@ -13,7 +13,7 @@ from hexlive.stream.cli_options import ConfigFile, Sparse, listing_adu, rate_hz
 from hexlive.stream.config import Config, ConfigError, load_config
 from hexlive.stream.console import say
 from hexlive.stream.demo import run_demo
-from hexlive.stream.experiment import run_experiment
+from hexlive.stream.experiment import WHOLE_S, run_experiment
 from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.listing import Listing, listed
 from hexlive.stream.recorder import RecordingWriter
@@ -25,7 +25,7 @@ from hexlive.stream.stopping import stop_on_signals
 from hexlive.stream.truth import truth
 
 DEMO_S: Final = 27.0
-EXPERIMENT_S: Final = 700.0
+
 MAX_SEED: Final = 2**63 - 1  # the generators of the sensor take 64-bit integers
 
 
@@ -186,5 +186,5 @@ def demo(
     Example: hexlive demo --headless --seconds 27 --out demo-out
     """
     if experiment:
-        raise typer.Exit(run_experiment(out, seconds or EXPERIMENT_S))
+        raise typer.Exit(run_experiment(out, seconds or WHOLE_S))
     raise typer.Exit(run_demo(out, seconds or DEMO_S, headless=headless))

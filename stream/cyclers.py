@@ -4,15 +4,18 @@ Both become a log on the cycler's own clock. What to add to it is for the user t
 """
 
 import csv
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import h5py
 import numpy as np
 
-from hexlive.reconstruct.charge import CyclerLog
+from hexlive.reconstruct.charge import CyclerLog, during_exposures
 from hexlive.stream.files import FileError
+from hexlive.stream.measured import exposure_times_s
 from hexlive.stream.model import AnyMessage, Cycler, Start
 from hexlive.stream.pipeline import Source
 
@@ -30,6 +33,8 @@ GAMRY_COLUMNS: Final = ("T", "Vf", "Im")
 GAMRY_SUFFIX: Final = ".dta"
 # Tables of data begin with this word; that of the rest before the experiment is another clock.
 GAMRY_TABLE: Final = "CURVE"
+
+LOG: Final = logging.getLogger(__name__)
 
 Row = tuple[float, ...]
 
@@ -158,3 +163,21 @@ def cycler_messages(log: CyclerLog, series: str) -> Iterator[Cycler]:
             current_ampere=ampere,
             capacity_ah=ah,
         )
+
+
+def note_clock(log: CyclerLog, result: Path) -> None:
+    """Warn of a log that covers no exposure of a result, and keep that in its notes."""
+    try:
+        during_exposures(log, log.voltage_volt, *exposure_times_s(result))
+    except ValueError as error:
+        LOG.warning(str(error))
+        _append_note(result, str(error))
+
+
+def _append_note(result: Path, note: str) -> None:
+    with h5py.File(result, "r+") as file:
+        process = file["entry/process"]
+        notes = [process["notes"].asstr()[()]] if "notes" in process else []
+        if notes:
+            del process["notes"]
+        process["notes"] = "\n".join([*notes, note])

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from scipy.stats import chi2, norm
 
 from hexlive.kernels.backend import EventSettings
 from hexlive.reconstruct.components import emf_covariance
@@ -40,8 +41,11 @@ SEED: Final = 1
 # The truth is drawn so many times over: one time is known to 0.2 %, no better than the measurement.
 TRUTHS: Final = 20
 TRUTH_STREAM: Final = 1000
-# Reduced chi-squares that the experiment accepts: 3 sigma of chance, which is 0.31 for 21 values.
-CHI_SQUARE: Final = (0.07, 1.93)
+# The whole experiment, and the reduced chi-squares that it accepts.
+WHOLE_S: Final = 700.0
+CHI_SQUARE: Final = (0.7, 1.3)
+# A shorter one accepts what chance alone gives, within so many sigma of a normal distribution.
+CHANCE_SIGMA: Final = 3.0
 
 
 class SimulatedSource:
@@ -81,16 +85,24 @@ class Agreement:
         Mean square of the pulls.
     full
         With the covariance of the components of a state, which share exposures.
+    whole
+        Whether the experiment was as long as it is meant to be.
     """
 
     checks: list[Check]
     simple: float
     full: float
+    whole: bool
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """What both chi-squares must be between."""
+        return CHI_SQUARE if self.whole else chance_limits(len(self.checks))
 
     @property
     def accepted(self) -> bool:
-        """Whether both are what chance would give."""
-        low, high = CHI_SQUARE
+        """Whether both are within the limits."""
+        low, high = self.limits
         return low <= self.simple <= high and low <= self.full <= high
 
 
@@ -126,7 +138,7 @@ def run_experiment(out: Path, seconds: float) -> int:
     known = averaged_truth(simulator, config.events, TRUTHS)
     known.save(out / "truth.json")
     measured = read_result(outputs.result)
-    found = agreement(measured, known)
+    found = agreement(measured, known, whole=seconds >= WHOLE_S)
     print("\n".join(summary(found)))
     _export(measured, out)
     return 0 if found.accepted else 1
@@ -181,7 +193,13 @@ def _mean(rows: Sequence[EmfTruth]) -> EmfTruth:
     return msgspec.structs.replace(rows[0], **means, **sigmas)
 
 
-def agreement(measured: Measured, known: Truth) -> Agreement:
+def chance_limits(n_values: int) -> tuple[float, float]:
+    """Reduced chi-squares that ``n_values`` exceed, or stay below, as rarely as 3 sigma."""
+    low, high = chi2.ppf(norm.cdf([-CHANCE_SIGMA, CHANCE_SIGMA]), n_values) / n_values
+    return float(low), float(high)
+
+
+def agreement(measured: Measured, known: Truth, *, whole: bool) -> Agreement:
     """Hold the components of a result against their truth."""
     truths = {(row.state, row.name): row for row in known.emf}
     checks = [
@@ -195,6 +213,7 @@ def agreement(measured: Measured, known: Truth) -> Agreement:
         checks=checks,
         simple=float(np.mean([check.pull**2 for check in checks])),
         full=sum(of_states) / len(checks),
+        whole=whole,
     )
 
 
@@ -231,3 +250,6 @@ def summary(found: Agreement) -> Iterator[str]:
         f"components, {found.simple:.2f} without; chance gives 1.00 +- {np.sqrt(2 / n):.2f}. "
         f"{beyond} of {n} are beyond 2 sigma."
     )
+    low, high = found.limits
+    why = "whole experiment" if found.whole else f"chance within {CHANCE_SIGMA:g} sigma: too short"
+    yield f"Accepted: {low:.2f} to {high:.2f} ({why})."

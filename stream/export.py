@@ -19,6 +19,7 @@ from hexlive.stream.tracking import DIAMETER_MM, Tracked, profiles
 
 SECONDS_PER_HOUR: Final = 3600.0
 
+REGION: Final = "region_"
 READINGS: Final = ("voltage_volt", "current_ampere", "soc_counted")
 
 Row = dict[str, Any]
@@ -64,12 +65,21 @@ def trend_rows(measured: Measured, series: Sequence[Tracked]) -> Iterator[Row]:
                 "soc": each.soc[i],
                 "emf": each.emf[i],
                 "emf_sigma": each.emf_sigma[i],
-                "emf_relative": ratio[i],
-                "emf_relative_sigma": ratio_sigma[i],
+                "emf_over_first_state": ratio[i],
+                "emf_over_first_state_sigma": ratio_sigma[i],
+                **_relative_columns(measured, each.name, state),
                 **{f"disk_{name}": value for name, value in uneven.items()},
                 **_reading_columns(each.read, i),
                 **_ct_columns(measured, each.name, state),
             }
+
+
+def _relative_columns(measured: Measured, name: str, state: int) -> Row:
+    """To the reference of the result, which only exposures have."""
+    relative = sigma = np.nan
+    if name.startswith(REGION):
+        relative, sigma = measured.exposures[state, int(name.removeprefix(REGION))].relative
+    return {"emf_relative": relative, "emf_relative_sigma": sigma}
 
 
 def _reading_columns(read: Mapping[str, FloatArray], index: int) -> Row:

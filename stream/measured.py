@@ -37,6 +37,8 @@ class Exposed:
         Unix time, lost frames included.
     windows
         L and H of every pixel, ``(rows, columns)``.
+    relative
+        EMF over that of the reference of the result, pooled, and its sigma.
     exposure_s, weight
         What components are made with: the live time, and the weight of each pixel; with the
         correction for pile-up the live time that survived, and what pixels lost beyond that.
@@ -48,6 +50,7 @@ class Exposed:
     begin_s: float
     end_s: float
     windows: EmfResult
+    relative: tuple[float, float]
     exposure_s: float
     weight: FloatArray
     profile: Profile
@@ -166,6 +169,15 @@ def _measured(path: Path, entry: h5py.Group, config: Config) -> Measured:
     )
 
 
+def exposure_times_s(path: Path) -> tuple[FloatArray, FloatArray]:
+    """Begin and end of every exposure of a result, ``(exposures,)``, as `Exposed` has them."""
+    with opened(path) as file:
+        entry = file["entry"]
+        times = [_times_s(entry[name]) for name in entry if name.startswith("segment_")]
+    begin_s, end_s = np.array(times).reshape(-1, 2).T
+    return begin_s, end_s
+
+
 def spectra(path: Path) -> Iterator[tuple[str, NDArray[np.uint32], FloatArray]]:
     """Name, counts ``(rows, columns, bins)`` and edges ``(bins + 1,), keV`` of each exposure."""
     with opened(path) as file:
@@ -176,21 +188,31 @@ def spectra(path: Path) -> Iterator[tuple[str, NDArray[np.uint32], FloatArray]]:
 
 def _exposed(group: h5py.Group, config: Config) -> Exposed:
     attrs = group.attrs
-    live_time_s, received = float(attrs["live_time_s"]), int(attrs["frames_received"])
-    begin_s = float(attrs.get("started_s", np.nan))
-    whole_s = live_time_s * int(attrs["frames_expected"]) / max(received, 1)
+    begin_s, end_s = _times_s(group)
     survived, weight = _survived(group, config)
     return Exposed(
         state=int(attrs["state"]),
         region=int(attrs["region"]),
         soc=float(attrs.get("soc", np.nan)),
         begin_s=begin_s,
-        end_s=begin_s + whole_s,
+        end_s=end_s,
         windows=EmfResult(**{part: group[name][()] for part, name in WINDOW_DATASETS.items()}),
-        exposure_s=live_time_s * survived,
+        relative=(
+            float(attrs.get("emf_relative_mean", np.nan)),
+            float(attrs.get("emf_relative_mean_sigma", np.nan)),
+        ),
+        exposure_s=float(attrs["live_time_s"]) * survived,
         weight=weight,
         profile=_profile(group),
     )
+
+
+def _times_s(group: h5py.Group) -> tuple[float, float]:
+    """Begin and end, Unix time, lost frames included; NaN where they are not known."""
+    attrs = group.attrs
+    begin_s = float(attrs.get("started_s", np.nan))
+    frame_s = float(attrs["live_time_s"]) / max(int(attrs["frames_received"]), 1)
+    return begin_s, begin_s + int(attrs["frames_expected"]) * frame_s
 
 
 def _survived(group: h5py.Group, config: Config) -> tuple[float, FloatArray]:

@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Backend
 from hexlive.kernels.tables import unusable_pixels
-from hexlive.reconstruct.components import Component, ComponentName, RegionSums, components
 from hexlive.reconstruct.compton import window_edges_kev
 from hexlive.stream.angles import angle_map_rad
 from hexlive.stream.calibration import Calibration
@@ -17,6 +16,7 @@ from hexlive.stream.memory import require_memory
 from hexlive.stream.model import Cycler, Frames, Message, Segment, Start
 from hexlive.stream.notes import start_notes
 from hexlive.stream.recent import RecentCounts
+from hexlive.stream.regions import Regions
 from hexlive.stream.relating import Relating
 from hexlive.stream.results import ComptonResult, CyclerResult
 
@@ -85,9 +85,7 @@ class ComptonReducer:
         self._doubts = Doubts()
         self._frame_rate_hz = config.detector.frame_rate_hz
         self._segment: Segment | None = None
-        self._regions: dict[int, dict[int, RegionSums]] = {}
-        self._live_time_s: dict[int, dict[int, float]] = {}
-        self._states: dict[int, Segment] = {}
+        self._regions = Regions(config.components)
 
     def correct_gain(self, gain: float) -> None:
         """Divide the energy axis of the analysis by a common gain; counts stay as they are."""
@@ -125,9 +123,9 @@ class ComptonReducer:
             profile=found.profile,
             recent=self._recent.update(live_time_s, found.emf),
             relative=self._relating.relative(self._segment, found.emf, self.valid),
-            components=self._components(),
-            component_live_time_s=self._component_live_time_s(),
-            states=dict(self._states),
+            components=self._regions.components(),
+            component_live_time_s=self._regions.live_time_s(),
+            states=dict(self._regions.states),
             doubts=self._doubts.of(self._segment, found),
         )
 
@@ -140,37 +138,12 @@ class ComptonReducer:
         self._recent.clear()
 
     def _book_region(self, found: Estimate, live_time_s: float) -> None:
-        """Keep the sums of the present region, for components and as a reference.
-
-        A region is that of its state in whatever series it comes, because some detectors begin a
-        series for every exposure. One that is repeated in a state replaces the earlier one.
-        """
+        """Keep the sums of the present exposure, for components and as a reference."""
         segment = self._segment
         if segment is None or segment.mode != "xcs" or not found.counts.n_frames:
             return
-        if segment.state is None or segment.region is None:
-            return
         self._relating.keep(segment, found.emf)
-        self._states.setdefault(segment.state, segment)
-        sums = self._estimator.region_sums(found, live_time_s)
-        self._regions.setdefault(segment.state, {})[segment.region] = sums
-        self._live_time_s.setdefault(segment.state, {})[segment.region] = live_time_s
-
-    def _components(self) -> dict[int, dict[ComponentName, Component]]:
-        settings = self._config.components
-        return {state: components(regions, settings) for state, regions in self._regions.items()}
-
-    def _component_live_time_s(self) -> dict[int, dict[ComponentName, float]]:
-        """Live time of the regions that enter each component."""
-        mixing = self._config.components.mixing
-        return {
-            state: {
-                name: sum(exposed[region] for region in factors)
-                for name, factors in mixing.items()
-                if factors.keys() <= exposed.keys()
-            }
-            for state, exposed in self._live_time_s.items()
-        }
+        self._regions.keep(segment, self._estimator.region_sums(found, live_time_s), live_time_s)
 
 
 class CyclerReducer:

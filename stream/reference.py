@@ -34,14 +34,19 @@ WINDOW_DATASETS: Final = {
 }
 
 # Settings that EMF depends on; the other fields of these tables leave it alone.
-TABLES: Final = ("detector", "events", "compton")
+TABLES: Final = ("detector", "events", "spectrum", "compton", "drift")
 INDIFFERENT: Final = {
     "detector.calibration",
     "detector.frame_rate_hz",
     "events.dither_seed",
     "events.keep_multiplicity",
+    "spectrum.max_kev",
     "compton.pile_up",
     "compton.reference",
+    "drift.lines",
+    "drift.interval_s",
+    "drift.alarm_percent",
+    "drift.alarm_sigma",
 }
 
 

@@ -1,6 +1,8 @@
 """EMF relative to a reference: of the calibration, or the first state at the same height."""
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,12 @@ class _First:
     """The first state at one height."""
 
     state: int
-    windows: EmfResult
+    exposures: dict[tuple[str, int], EmfResult]
+
+    @property
+    def windows(self) -> EmfResult:
+        """All its exposures together."""
+        return reduce(add, self.exposures.values())
 
 
 class Relating:
@@ -40,9 +47,9 @@ class Relating:
         """Take the sums of an exposure; those of the first state at its height are kept."""
         if self._wanted != "first_state" or segment.region is None or segment.state is None:
             return
-        first = self._first.get(segment.region)
-        if first is None or first.state == segment.state:
-            self._first[segment.region] = _First(state=segment.state, windows=windows)
+        first = self._first.setdefault(segment.region, _First(state=segment.state, exposures={}))
+        if first.state == segment.state:
+            first.exposures[segment.series, segment.number] = windows
 
     def relative(
         self, segment: Segment | None, windows: EmfResult, valid: NDArray[np.bool_]

@@ -140,10 +140,7 @@ class ComptonResult:
     def electron_density(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Electrons per mm3 and its sigma (Eq. 1); None: intensities are relative."""
         pitch_mm, compton = self.config.detector.pitch_mm, self.config.compton
-        theta_rad = np.radians(self.theta_deg)
-        return electrons_per_mm3(
-            self.emf, theta_rad, self.live_time_s, pitch_mm, compton, self.config.density
-        )
+        return electrons_per_mm3(self.emf, self.live_time_s, pitch_mm, compton, self.config.density)
 
     def time_to_target_s(self, windows: EmfResult | None = None) -> NDArray[np.float64]:
         """Seconds until sigma/EMF is on target at the present rate; of the map or of any pool."""

@@ -72,7 +72,7 @@ def _write_attributes(group: h5py.Group, report: Report, result: ComptonResult) 
     group.attrs.update(
         {
             "started": _iso(segment.started_s),
-            "ended": datetime.now(UTC).isoformat(),
+            "ended": _iso(_ended_s(report, result)),
             "series": segment.series,
             "frames_expected": tally.totals.expected,
             "frames_received": tally.totals.received,
@@ -165,6 +165,17 @@ def mark_plot(group: h5py.Group, signal: str, axes: list[str]) -> None:
     group.attrs.update({"NX_class": "NXdata", "signal": signal})
     if axes:
         group.attrs["axes"] = axes
+
+
+def _ended_s(report: Report, result: ComptonResult) -> float | None:
+    """When the last expected frame was over, by the clock of the data; None: not known."""
+    assert result.segment is not None
+    if result.segment.started_s is None:
+        return None
+    n_frames, frame_s = result.counts.n_frames, 1 / result.config.detector.frame_rate_hz
+    if n_frames:  # live time is by the rate of the stream, which may be another one
+        frame_s = result.live_time_s / n_frames
+    return result.segment.started_s + report.tally.totals.expected * frame_s
 
 
 def _iso(time_s: float | None) -> str:

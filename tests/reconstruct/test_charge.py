@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from hexlive.reconstruct.charge import CyclerLog, charge_ah, during_exposures, state_of_charge
+from hexlive.reconstruct.charge import (
+    CyclerLog,
+    charge_ah,
+    doubt_of_charge,
+    during_exposures,
+    state_of_charge,
+)
 
 CAPACITY_AH = 2e-3
 TIME_S = np.linspace(0.0, 36_000.0, 3601)
@@ -35,10 +41,22 @@ def test_the_own_count_of_the_cycler_is_preferred_to_its_current() -> None:
     np.testing.assert_allclose(soc, 0.2 + 0.5 * TIME_S / TIME_S[-1])
 
 
-@pytest.mark.parametrize("capacity_ah", [0.0, -1.0, np.nan])
+@pytest.mark.parametrize("capacity_ah", [0.0, -1.0, np.nan, np.inf])
 def test_a_cell_without_capacity_is_refused(capacity_ah: float) -> None:
     with pytest.raises(ValueError, match="capacity of the cell must be positive"):
         state_of_charge(log(np.zeros(TIME_S.size)), capacity_ah)
+
+
+@pytest.mark.parametrize("initial_soc", [-0.1, 7.0, np.nan])
+def test_an_impossible_initial_charge_is_refused(initial_soc: float) -> None:
+    with pytest.raises(ValueError, match="must be from 0 to 1"):
+        state_of_charge(log(np.zeros(TIME_S.size)), CAPACITY_AH, initial_soc)
+
+
+@pytest.mark.parametrize("soc", [[-0.06, 1.0], [0.0, 1.06]])
+def test_a_charge_beyond_the_cell_is_doubted_by_the_name_of_the_capacity(soc: list[float]) -> None:
+    assert "capacity of 0.002 A h" in doubt_of_charge(np.array(soc), CAPACITY_AH)
+    assert not doubt_of_charge(np.clip(soc, -0.05, 1.05), CAPACITY_AH)
 
 
 def test_current_is_not_integrated_over_a_gap() -> None:

@@ -104,6 +104,18 @@ def test_components_that_share_regions_are_correlated_as_stated():
     np.testing.assert_allclose(np.sqrt(np.diagonal(stated)), sigmas)
 
 
+def test_a_component_without_an_emf_has_no_covariance():
+    windows = {number: emf(counts, EMF_WEIGHTS) for number, counts in region_spectra().items()}
+    stated = emf_covariance(windows, EXPOSURES_S, EVEN)
+    # Region 2 holds less than its anode, so there is no electrolyte.
+    nothing = windows[3].scaled(0.8 * EXPOSURES_S[2] / EXPOSURES_S[3])
+    without = emf_covariance({**windows, 2: nothing}, EXPOSURES_S, EVEN)
+    assert np.isnan(without[1]).all()
+    assert np.isnan(without[:, 1]).all()
+    assert without[0, 0] == pytest.approx(stated[0, 0])
+    assert np.isfinite(without[np.ix_([0, 2], [0, 2])]).all()
+
+
 def test_a_map_of_a_component_adds_up_to_the_component():
     rng = np.random.default_rng(13)
     mean = region_spectra()

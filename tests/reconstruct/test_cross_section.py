@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hexlive.reconstruct import efficiency
-from hexlive.reconstruct.compton import ComptonSettings, peak_kev, scattered_kev, theta_map_rad
+from hexlive.reconstruct.compton import ComptonSettings, peak_kev, scattered_kev
 from hexlive.reconstruct.cross_section import (
     BARN_PER_CM2,
     CLASSICAL_RADIUS_CM,
@@ -21,7 +21,9 @@ from hexlive.reconstruct.emf import EmfResult
 
 RIGHT_ANGLE = np.pi / 2
 SETTINGS = ComptonSettings()
-BEAM = DensitySettings(flux_per_mm2_s=1e10, transmission_in=0.8, transmission_out=0.6)
+BEAM = DensitySettings(
+    flux_per_mm2_s=1e10, transmission_in=0.8, transmission_out=0.6, kept_fraction=0.5
+)
 
 angles_rad = st.floats(0.3, 3.1)
 energies_kev = st.floats(40.0, 200.0)
@@ -88,20 +90,17 @@ def test_electron_density_gives_back_the_counts_that_eq_1_predicts():
     true_per_mm3, seconds = 3e20, 100.0
     volume_mm3 = (0.25 / 0.9375) ** 2 * 0.268
     solid_angle_sr = np.pi * 0.1**2 / 160**2
-    photons_per_mm2 = 1e10 * seconds * 0.8 * 0.6
+    photons_per_mm2 = 1e10 * seconds * 0.8 * 0.6 * 0.5
     # Counts over K and the efficiency: what L + H holds if all electrons are inside the windows.
     total = photons_per_mm2 * true_per_mm3 * volume_mm3 * solid_angle_sr * 1e-22
-    found = electrons_per_mm3(
-        windows(0.7 * total, 0.3 * total), np.full((1, 1), RIGHT_ANGLE), seconds, 0.25, SETTINGS,
-        BEAM,
-    )  # fmt: skip
+    found = electrons_per_mm3(windows(0.7 * total, 0.3 * total), seconds, 0.25, SETTINGS, BEAM)
     assert found is not None
     assert found[0].item() == pytest.approx(true_per_mm3, rel=1e-3)
     assert found[1].item() == pytest.approx(true_per_mm3 / np.sqrt(total), rel=1e-3)
 
 
 def test_electron_density_is_nan_without_counts_and_absent_without_a_flux():
-    arguments = np.full((1, 1), RIGHT_ANGLE), 100.0, 0.25, SETTINGS
+    arguments = 100.0, 0.25, SETTINGS
     density = electrons_per_mm3(windows(0.0, 0.0), *arguments, BEAM)
     assert density is not None
     assert np.isnan(density).all()
@@ -109,10 +108,29 @@ def test_electron_density_is_nan_without_counts_and_absent_without_a_flux():
 
 
 def test_the_pinhole_is_smaller_where_it_is_seen_obliquely():
-    solid_angle_sr = pinhole_sr(theta_map_rad((1, 80), 0.25, SETTINGS), SETTINGS, BEAM)
-    assert solid_angle_sr[0, 39] == pytest.approx(np.pi * 0.1**2 / 160**2, rel=1e-5)
-    assert solid_angle_sr[0, 0] == pytest.approx(solid_angle_sr[0, 79])
-    assert solid_angle_sr[0, 0] < solid_angle_sr[0, 39]
+    solid_angle_sr = pinhole_sr((81, 81), 0.25, SETTINGS, BEAM)
+    straight_sr = np.pi * 0.1**2 / 160**2
+    assert solid_angle_sr[40, 40] == pytest.approx(straight_sr)
+    edge, corner = (150 / np.sqrt(150**2 + n * 10.0**2) for n in (1, 2))
+    for place in ((0, 40), (40, 0), (80, 40), (40, 80)):
+        assert solid_angle_sr[place] == pytest.approx(straight_sr * edge**3)
+    assert solid_angle_sr[0, 80] == pytest.approx(straight_sr * corner**3)
+
+
+def test_the_pinhole_follows_the_optical_axis_and_not_the_beam():
+    columns, rows = (
+        pinhole_sr(
+            (41, 81),
+            0.25,
+            ComptonSettings(beam_axis=axis, beam_sign=sign, axis_offset_mm=(1.0, -2.0)),
+            BEAM,
+        )
+        for axis, sign in (("columns", 1), ("rows", -1))
+    )
+    np.testing.assert_allclose(columns, rows)
+    # The corner (0, 0) is 5 mm and 10 mm from the centre of the detector.
+    cos_psi = 150 / np.sqrt((-5.0 - 1.0) ** 2 + (-10.0 + 2.0) ** 2 + 150**2)
+    assert rows[0, 0] == pytest.approx(np.pi * 0.1**2 / 160**2 * cos_psi**3)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +140,9 @@ def test_the_pinhole_is_smaller_where_it_is_seen_obliquely():
         {"transmission_in": 1.2},
         {"kept_fraction": 0.0},
         {"flux_per_mm2_s": 1e10},
+        {"kept_fraction": 0.6},
+        {"kept_fraction": 1.1},
+        {"flux_per_mm2_s": 1e10, "transmission_in": 0.8, "transmission_out": 0.6},
     ],
 )
 def test_density_settings_that_cannot_be_are_refused_by_name(wrong):

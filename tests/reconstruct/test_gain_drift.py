@@ -57,6 +57,13 @@ def test_without_a_line_the_change_is_unknown():
     assert not found.exceeds(1e-3, 2.0).any()
 
 
+def test_the_default_lets_chance_alone_raise_few_alarms():
+    found = change(np.ones(400), 5000)
+    alarms = found.exceeds(0.0, DriftSettings().alarm_sigma).mean()
+    assert alarms < 0.01
+    assert found.exceeds(0.0, 2.0).mean() > 0.02
+
+
 @pytest.mark.parametrize(
     "wrong", [{"interval_s": 0.0}, {"alarm_percent": float("nan")}, {"lines": ("W La",)}]
 )

@@ -17,6 +17,7 @@ from hexlive.stream.model import AnyMessage, Cycler, End, Frames, Segment, Start
 SHAPE = (12, 10)
 BATCH = 64
 BATCHES = 3
+LONG_BATCHES = 20
 
 
 @pytest.fixture
@@ -42,7 +43,9 @@ def calibration_file(calibration: Calibration, tmp_path: Path) -> Path:
     return path
 
 
-def experiment(lose_every: int | None = None, series: str = "series") -> Iterator[AnyMessage]:
+def experiment(
+    lose_every: int | None = None, series: str = "series", batches: int = BATCHES
+) -> Iterator[AnyMessage]:
     """Two states of three regions with a sixth of the pixels hit; every nth batch lost."""
     rng = np.random.default_rng(1)
     rows, columns = SHAPE
@@ -57,7 +60,7 @@ def experiment(lose_every: int | None = None, series: str = "series") -> Iterato
             series=series, time_s=first / 9000, voltage_volt=3.7, current_ampere=0.0,
             capacity_ah=0.0,
         )  # fmt: skip
-        for _ in range(BATCHES):
+        for _ in range(batches):
             frames = rng.normal(1000, 8, (BATCH, *SHAPE))
             hit = rng.random(frames.shape) < 1 / 6
             frames[hit] += rng.normal(93.9, 3, hit.sum()) / 0.029
@@ -94,6 +97,12 @@ def make_source() -> type[ListSource]:
 @pytest.fixture
 def source() -> ListSource:
     return ListSource(experiment())
+
+
+@pytest.fixture
+def long_source() -> ListSource:
+    """With the counts that an EMF of a pixel takes."""
+    return ListSource(experiment(batches=LONG_BATCHES))
 
 
 @pytest.fixture

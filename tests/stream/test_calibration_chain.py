@@ -113,7 +113,7 @@ def test_relative_emf_has_the_ratio_of_the_truth(folder, said):
             emf[name] = low / high, np.sqrt(variance)
             if name == "cell":
                 relative = segment["emf_relative"][()]
-    assert np.isfinite(relative).sum() > 0.9 * SIDE**2
+    assert np.isfinite(relative).sum() > 0.8 * SIDE**2
     known = anode.seen / disk.seen
     sigma = np.hypot(emf["disk"][1], emf["cell"][1])
     assert emf["cell"][0] / emf["disk"][0] == pytest.approx(known, rel=4 * sigma + 0.005)

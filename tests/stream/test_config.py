@@ -72,6 +72,7 @@ def test_the_toml_of_a_result_is_complete() -> None:
 
 def test_electron_densities_need_the_efficiency_of_the_sensor(tmp_path: Path) -> None:
     beam = "flux_per_mm2_s = 1e10\ntransmission_in = 0.8\ntransmission_out = 0.6\n"
+    beam += "kept_fraction = 0.6\n"
     text = f"[compton]\nefficiency = false\n[density]\n{beam}"
     with pytest.raises(ConfigError, match=r"compton\.efficiency = true"):
         load_config(written(tmp_path / "c.toml", text))

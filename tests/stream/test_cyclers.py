@@ -1,5 +1,6 @@
 """Files of battery cyclers: the rows as they are, or one sentence."""
 
+from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -8,7 +9,8 @@ import pytest
 
 from hexlive.stream.cyclers import WithCycler, read_cycler
 from hexlive.stream.files import FileError
-from hexlive.stream.model import Cycler, Start
+from hexlive.stream.model import Cycler, Frames, Segment, Start
+from hexlive.stream.recorder import Recorder
 
 BDF = """unix_time_second,voltage_volt,current_ampere,net_capacity_ah
 1000.0,3.60,0.0002,0.0
@@ -101,6 +103,32 @@ def test_process_stores_the_rows_on_the_clock_of_the_run(
     with h5py.File(out) as file:
         np.testing.assert_array_equal(file["entry/cycler/time_s"], [10, 20, 30])
         assert "--cycler-offset -990" in file["entry/process/command"].asstr()[()]
+
+
+@pytest.mark.parametrize(("offset_s", "covered"), [(-1010, True), (0, False)])
+def test_a_clock_outside_the_run_is_said_once_and_kept(
+    hexlive, calibration_file: Path, caplog, tmp_path: Path, offset_s: float, covered: bool
+) -> None:
+    """The exposure begins at 0 s and lasts 0.002 s."""
+    recording, out = tmp_path / "recording.h5", tmp_path / "r.nxs"
+    log = write(tmp_path / "log.csv", BDF)
+    header = {"series": "s", "first_frame": 0}
+    with closing(Recorder(recording)) as recorder:
+        recorder.put(Start(series="s", rows=12, columns=10, frame_rate_hz=9000.0, started_s=0.0))
+        recorder.put(Segment(**header, number=1, started_s=0.0))
+        recorder.put(
+            Frames(**header, timestamp_s=0.0, frames=np.full((20, 12, 10), 1000, np.uint16))
+        )
+    code, said = hexlive(
+        "process", recording, "--calibration", calibration_file, "--out", out,
+        "--cycler", log, "--cycler-offset", offset_s,
+    )  # fmt: skip
+    assert code == 0, said
+    assert caplog.text.count("check the offset of its clock") == (not covered)
+    with h5py.File(out) as file:
+        process = file["entry/process"]
+        notes = process["notes"].asstr()[()] if "notes" in process else ""
+    assert notes.count("it covers none of them") == (not covered)
 
 
 @pytest.mark.parametrize("words", [["--cycler", "log.csv"], ["--cycler-offset", "5"]])

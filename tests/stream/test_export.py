@@ -38,8 +38,9 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, Agr
         patch.setattr(experiment_module, "TRUTHS", 1)
         keep = experiment_module.agreement
         patch.setattr(
-            experiment_module, "agreement", lambda *words: found.append(keep(*words)) or found[0]
-        )
+            experiment_module, "agreement",
+            lambda *words, **more: found.append(keep(*words, **more)) or found[0],
+        )  # fmt: skip
         code = run_experiment(out, SECONDS)
     return out, code, found[0]
 
@@ -77,7 +78,8 @@ def test_a_wrong_cell_does_not_agree(experiment) -> None:
         for row in known.emf
     ]
     wrong = experiment_module.msgspec.structs.replace(known, emf=swapped)
-    assert not experiment_module.agreement(read_result(out / "result.nxs"), wrong).accepted
+    measured = read_result(out / "result.nxs")
+    assert not experiment_module.agreement(measured, wrong, whole=False).accepted
 
 
 def test_the_experiment_leaves_tables_plots_and_truth(experiment) -> None:
@@ -113,30 +115,33 @@ def test_the_trend_has_every_region_and_component_in_every_state(experiment, exp
     assert {row["ra_um"] for row in rows} == {""}
 
 
+def test_emf_is_relative_to_the_first_state_and_to_the_reference_in_columns_of_their_own(
+    experiment, hexlive, tmp_path: Path
+) -> None:
+    """States 1 and 2 of one height, the second with a reference of another kind."""
+    related = tmp_path / "related.nxs"
+    with h5py.File(experiment[0] / "result.nxs") as whole, h5py.File(related, "w") as file:
+        entry = file.create_group("entry")
+        for name in ("process", "segment_0001", "segment_0004"):
+            whole.copy(f"entry/{name}", entry)
+        first, second = (entry[f"segment_{number:04d}"].attrs for number in (1, 4))
+        assert (first["state"], second["state"]) == (1, 2)
+        assert first["region"] == second["region"]
+        second["emf_relative_mean"], second["emf_relative_mean_sigma"] = 1.25, 0.01
+        ratio = second["emf_mean"] / first["emf_mean"]
+    code, said = hexlive("export", related, "--out", tmp_path / "x", "--no-plots")
+    assert code == 0, said
+    one, two = table(tmp_path / "x" / "trend.csv")
+    assert (two["emf_relative"], two["emf_relative_sigma"]) == ("1.25", "0.01")
+    assert float(two["emf_over_first_state"]) == pytest.approx(ratio)
+    assert (one["emf_relative"], one["emf_relative_sigma"]) == ("", "")
+    assert float(one["emf_over_first_state"]) == 1
+
+
 def test_maps_of_components_add_up_to_what_the_file_says(experiment) -> None:
     measured = read_result(experiment[0] / "result.nxs")
     for part in measured.components:
         maps = measured.component_maps(part.state)[part.name]
-        assert maps.low.sum() / maps.high.sum() == pytest.approx(part.emf, rel=1e-9)
-
-
-def test_maps_of_components_know_the_correction_for_pile_up(hexlive, tmp_path: Path) -> None:
-    recording, calibration = tmp_path / "r.h5", tmp_path / "c.h5"
-    config, result = tmp_path / "c.toml", tmp_path / "r.nxs"
-    config.write_text('[compton]\npile_up = "survival"\n')
-    code, said = hexlive(
-        "simulate", "--out", recording, "--calibration", calibration, "--states", "1",
-        "--seconds", 0.05, "--occupancy", 0.05,
-    )  # fmt: skip
-    assert code == 0, said
-    code, said = hexlive(
-        "process", recording, "--calibration", calibration, "--config", config, "--out", result
-    )
-    assert code == 0, said
-    measured = read_result(result)
-    assert measured.exposures[1, 1].exposure_s < 0.95 * 0.05
-    for part in measured.components:
-        maps = measured.component_maps(1)[part.name]
         assert maps.low.sum() / maps.high.sum() == pytest.approx(part.emf, rel=1e-9)
 
 
@@ -178,6 +183,19 @@ def test_the_charge_of_the_cycler_takes_the_place_of_the_announced_one(
     code, said = hexlive(*words, "--initial-soc", 0.1)
     shifted = [row for row in table(tmp_path / "trend.csv") if row["name"] == "region_2"]
     np.testing.assert_allclose(column(shifted, "soc"), column(rows, "soc") + 0.1)
+
+
+def test_a_capacity_that_the_counted_charge_exceeds_is_said(
+    experiment, hexlive, caplog, tmp_path: Path
+) -> None:
+    result = experiment[0] / "result.nxs"
+    words = ("export", result, "--out", tmp_path, "--no-plots", "--capacity-ah")
+    code, said = hexlive(*words, 0.002)
+    assert code == 0, said
+    assert "check the capacity" not in caplog.text
+    code, said = hexlive(*words, 0.001)
+    assert code == 0, said
+    assert caplog.text.count("check the capacity of 0.001 A h") == 1
 
 
 def test_a_file_of_the_cycler_can_come_after_the_run(experiment, hexlive, tmp_path: Path) -> None:
@@ -239,21 +257,6 @@ def test_without_matplotlib_there_are_tables_and_one_sentence(
     assert "pip install 'hexlive[export]'" in said
     assert "Traceback" not in said
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv"}
-
-
-def test_what_is_no_result_is_one_sentence(hexlive, stack_of_nothing: Path) -> None:
-    code, said = hexlive("export", stack_of_nothing, "--out", stack_of_nothing.parent / "x")
-    assert code == 1
-    assert "is not a result" in said
-    assert not (stack_of_nothing.parent / "x").exists()
-
-
-@pytest.fixture
-def stack_of_nothing(tmp_path: Path) -> Path:
-    path = tmp_path / "frames.h5"
-    with h5py.File(path, "w") as file:
-        file["raw_frames"] = np.zeros((2, 3, 4), np.uint16)
-    return path
 
 
 def test_a_capacity_without_a_cycler_is_wrong_use(experiment, hexlive, tmp_path: Path) -> None:

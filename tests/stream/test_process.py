@@ -11,6 +11,8 @@ import pytest
 from hexlive.kernels.backend import EventSettings, SpectrumSettings
 from hexlive.kernels.cupy_device import find_gpu
 from hexlive.stream.calibration import Calibration, load_calibration
+from hexlive.stream.model import End, Frames, Segment, Start
+from hexlive.stream.session import Outputs, run_session
 
 COUNTED = ("counts", "under", "over", "hits", "cluster_sizes")
 SPECTRUM = SpectrumSettings(bin_kev=1.0)
@@ -74,6 +76,27 @@ def test_shared_charge_is_corrected_by_the_curve_of_the_calibration(
     assert_counts(result, expected)
     with h5py.File(result) as file:
         assert "charge_loss = true" in file["entry/process/config"].asstr()[()]
+
+
+@pytest.mark.parametrize("started_s", [1_700_000_000.0, None])
+def test_an_exposure_ends_by_the_clock_of_the_data(
+    make_source, config, calibration: Calibration, tmp_path: Path, started_s: float | None
+) -> None:
+    """Frames at 1 kHz, of which the second half is lost; the configuration says 9 kHz."""
+    header = {"series": "series", "first_frame": 0}
+    messages = [
+        Start(series="series", rows=12, columns=10, frame_rate_hz=1000.0, started_s=0.0),
+        Segment(**header, number=1, started_s=started_s),
+        Frames(**header, timestamp_s=0.0, frames=np.full((250, 12, 10), 1000, np.uint16)),
+        End(series="series", last_frame=499),
+    ]
+    config = replace(config, stream=replace(config.stream, idle_timeout_s=0.1))
+    run_session(make_source(messages), config, calibration, Outputs(result=tmp_path / "r.nxs"))
+    with h5py.File(tmp_path / "r.nxs") as file:
+        attrs = dict(file["entry/segment_0001"].attrs)
+    assert attrs["frames_expected"] == 500
+    ended = "2023-11-14T22:13:20.500000+00:00"
+    assert attrs["ended"] == ("" if started_s is None else ended)
 
 
 def test_charge_loss_without_a_curve_is_refused(

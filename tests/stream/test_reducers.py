@@ -21,15 +21,19 @@ from hexlive.stream.session import Outputs, run_session
 
 
 @pytest.fixture
-def messages(source) -> list[AnyMessage]:
-    return list(takewhile(lambda message: message is not None, source))
+def messages(long_source) -> list[AnyMessage]:
+    return list(takewhile(lambda message: message is not None, long_source))
 
 
 @pytest.fixture
 def result(messages, make_source, config: Config, calibration: Calibration, tmp_path: Path) -> Path:
     path = tmp_path / "result.nxs"
     density = replace(
-        config.density, flux_per_mm2_s=1e10, transmission_in=0.5, transmission_out=0.5
+        config.density,
+        flux_per_mm2_s=1e10,
+        transmission_in=0.5,
+        transmission_out=0.5,
+        kept_fraction=0.5,
     )
     pooled = replace(config, pooling=PoolingSettings(superpixel_px=5, target_relative_sigma=0.1))
     mask = calibration.mask.copy()
