@@ -18,10 +18,6 @@ DROP_REASONS: Final = ("too_large", "below_threshold", "next_frame", "vetoed")
 Policy = Literal["add", "discriminate", "none"]
 
 
-def _at(least: float) -> str:
-    return "" if math.isinf(least) else f" of at least {least}"
-
-
 class BackendUnavailableError(RuntimeError):
     """The requested device cannot be used on this machine."""
 
@@ -77,10 +73,12 @@ class EventSettings:
         for name, choices in (("connectivity", (4, 8)), ("policy", get_args(Policy))):
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f"events.{name} must be one of {choices}, not {value!r}.")
-        for name, least in (("max_cluster", 1), ("dither_seed", -math.inf)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < least:
-                raise ValueError(f"events.{name} must be a whole number{_at(least)}, not {value}.")
+        if not isinstance(self.max_cluster, Integral) or self.max_cluster < 1:
+            raise ValueError(
+                f"events.max_cluster must be a whole number of at least 1, not {self.max_cluster}."
+            )
+        if not isinstance(self.dither_seed, Integral):
+            raise ValueError(f"events.dither_seed must be a whole number, not {self.dither_seed}.")
         low = self.low_threshold_kev
         for name in ("threshold_kev", "low_threshold_kev"):
             value = getattr(self, name)

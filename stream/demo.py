@@ -35,30 +35,40 @@ Child = subprocess.Popen[bytes]
 
 
 class RateWatch:
-    """Frames and seconds of each exposure as they arrive, without the pauses in between."""
+    """Frames per second of each exposure as they arrive, the pause before it included.
+
+    Without the pause, what piled up in it would come in a burst, and count as speed.
+    """
 
     def __init__(self) -> None:
         self.rates_hz: list[float] = []
-        self._count, self._first_s, self._last_s = 0, 0.0, 0.0
+        self._count, self._began_s, self._last_s = 0, 0.0, 0.0
+        self._running = False
 
     def put(self, message: Message) -> None:
-        """Note the arrival of frames; anything that ends an exposure closes its account."""
+        """Note the arrival of frames; a segment ends an exposure, a scan or the end the clock."""
         match message:
-            case Frames() if self._count == 0:
-                self._first_s = self._last_s = time.monotonic()
-                self._count = 1  # the first batch only starts the clock
+            case Frames() if not self._running:
+                self._began_s = self._last_s = time.monotonic()
+                self._running = True  # the first batch only starts the clock
             case Frames(frames=frames):
                 self._last_s = time.monotonic()
                 self._count += len(frames)
-            case Segment() | ScanStart() | End():
+            case Segment():
+                self._book()
+            case ScanStart() | End():
                 self.close()
 
     def close(self) -> None:
-        """Book the present exposure."""
-        seconds, frames = self._last_s - self._first_s, self._count - 1
-        if frames > 0 and seconds > 0:
-            self.rates_hz.append(frames / seconds)
-        self._count = 0
+        """Book the present exposure and stop the clock."""
+        self._book()
+        self._running = False
+
+    def _book(self) -> None:
+        seconds = self._last_s - self._began_s
+        if self._count and seconds > 0:
+            self.rates_hz.append(self._count / seconds)
+        self._count, self._began_s = 0, self._last_s
 
 
 def run_demo(out: Path, seconds: float, *, headless: bool) -> int:

@@ -7,6 +7,7 @@ import subprocess
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike, NDArray
 
-from hexlive.kernels.backend import Backend, BackendUnavailableError
+from hexlive.kernels.backend import Backend, BackendUnavailableError, Counts
 from hexlive.kernels.cpu import CpuBackend
 from hexlive.kernels.cuda import COMPILE_OPTIONS, CudaBackend
 from hexlive.kernels.cupy_device import WARP, WARPS_PER_BLOCK, Device, open_device
@@ -164,3 +165,17 @@ def open_here(request: pytest.FixtureRequest) -> Callable[..., Backend]:
     fixture = "gpu" if request.param == "cuda" else "host_device"
     device = request.getfixturevalue(fixture)
     return partial(CudaBackend, device=device, launch_frames=LAUNCH_FRAMES)
+
+
+@pytest.fixture(scope="session")
+def assert_same() -> Callable[[Counts, Counts], None]:
+    """Fail unless all counts are the same, to the type of the integers."""
+
+    def same(counts: Counts, expected: Counts) -> None:
+        for field in fields(Counts):
+            value, wanted = getattr(counts, field.name), getattr(expected, field.name)
+            np.testing.assert_array_equal(value, wanted, err_msg=field.name)
+            if isinstance(wanted, np.ndarray):
+                assert value.dtype == wanted.dtype, field.name
+
+    return same

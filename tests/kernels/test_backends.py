@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +21,7 @@ from hexlive.kernels.backend import (
 )
 
 SlowCount = Callable[..., Counts]
+AssertSame = Callable[[Counts, Counts], None]
 MakePixels = Callable[..., PixelMaps]
 Open = Callable[..., Backend]
 AXIS = SpectrumSettings(min_kev=4.0, max_kev=12.0, bin_kev=0.5)
@@ -31,14 +32,6 @@ MODULES = (
     *((1, 1), (1, 7), (5, 1), (3, 4), (6, 6), (9, 8), (12, 20)),
     *((4, 63), (3, 64), (3, 80), (2, 200)),
 )
-
-
-def assert_same(counts: Counts, expected: Counts) -> None:
-    for field in fields(Counts):
-        value, wanted = getattr(counts, field.name), getattr(expected, field.name)
-        np.testing.assert_array_equal(value, wanted, err_msg=field.name)
-        if isinstance(wanted, np.ndarray):
-            assert value.dtype == wanted.dtype, field.name
 
 
 def count(open_here: Open, batches: Any, **options: Any) -> Counts:
@@ -115,7 +108,12 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=cases(), gap_after=st.integers(0, 6), gap=st.integers(1, 3))
 @settings(relaxed, max_examples=400)
 def test_counts_equal_the_slow_reference(
-    open_here: Open, count_slowly: SlowCount, case: Any, gap_after: int, gap: int
+    assert_same: AssertSame,
+    open_here: Open,
+    count_slowly: SlowCount,
+    case: Any,
+    gap_after: int,
+    gap: int,
 ) -> None:
     first, frames, options = case
     batches = [(first, frames[:gap_after]), (first + gap_after + gap, frames[gap_after:])]
@@ -125,7 +123,7 @@ def test_counts_equal_the_slow_reference(
 @given(case=cases(), cuts=st.lists(st.integers(0, 6), max_size=4))
 @settings(relaxed, max_examples=60)
 def test_counts_do_not_depend_on_how_frames_are_batched(
-    open_here: Open, case: Any, cuts: list[int]
+    assert_same: AssertSame, open_here: Open, case: Any, cuts: list[int]
 ) -> None:
     first, frames, options = case
     edges = [0, *sorted(min(cut, len(frames)) for cut in cuts), len(frames)]
@@ -137,7 +135,9 @@ def test_counts_do_not_depend_on_how_frames_are_batched(
 
 @given(case=cases(), extra=cases())
 @settings(relaxed, max_examples=60)
-def test_clear_leaves_nothing_behind(open_here: Open, case: Any, extra: Any) -> None:
+def test_clear_leaves_nothing_behind(
+    assert_same: AssertSame, open_here: Open, case: Any, extra: Any
+) -> None:
     first, frames, options = case
     backend = open_here(**options)
     backend.add(frames[::-1], max(first - len(frames), 0))
@@ -210,7 +210,7 @@ def test_a_track_along_the_first_row_is_one_cluster(
 
 
 def test_frame_numbers_may_jump_far(
-    open_here: Open, make_pixels: MakePixels, count_slowly: SlowCount
+    assert_same: AssertSame, open_here: Open, make_pixels: MakePixels, count_slowly: SlowCount
 ) -> None:
     rng = np.random.default_rng(4)
     batches = [
@@ -225,7 +225,7 @@ def test_frame_numbers_may_jump_far(
 
 
 def test_energies_are_rounded_after_each_operation(
-    open_here: Open, make_pixels: MakePixels, count_slowly: SlowCount
+    assert_same: AssertSame, open_here: Open, make_pixels: MakePixels, count_slowly: SlowCount
 ) -> None:
     """Bins of a hundred roundings: a fused or a reordered operation moves some event."""
     rng = np.random.default_rng(5)
@@ -244,7 +244,7 @@ def test_energies_are_rounded_after_each_operation(
 
 
 def test_charge_loss_is_corrected_at_every_ratio(
-    open_here: Open, make_pixels: MakePixels, count_slowly: SlowCount
+    assert_same: AssertSame, open_here: Open, make_pixels: MakePixels, count_slowly: SlowCount
 ) -> None:
     """Energies from -4 to 11 keV: the ratio of two may lie beyond -1 and 1, or be 0/0."""
     curve = np.array([1.0, 1.5, 0.7, 1.2], np.float32)
@@ -259,7 +259,9 @@ def test_charge_loss_is_corrected_at_every_ratio(
     assert_same(count(open_here, batches, **options), count_slowly(batches, **options))
 
 
-def test_any_kind_of_array_gives_the_same_counts(open_here: Open, make_pixels: MakePixels) -> None:
+def test_any_kind_of_array_gives_the_same_counts(
+    assert_same: AssertSame, open_here: Open, make_pixels: MakePixels
+) -> None:
     rng = np.random.default_rng(3)
     frames = rng.integers(0, 9, (4, 6, 5)).astype(np.uint16)
     options = {"events": EventSettings(), "spectrum": AXIS, "pixels": make_pixels((6, 5))}

@@ -5,7 +5,6 @@ import math
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,17 +23,12 @@ from hexlive.kernels.cuda import LAUNCH_BYTES, CudaBackend, frames_per_launch, o
 from hexlive.kernels.cupy_device import Device
 
 SlowCount = Callable[..., Counts]
+AssertSame = Callable[[Counts, Counts], None]
 MakePixels = Callable[..., PixelMaps]
 AXIS = SpectrumSettings(min_kev=4.0, max_kev=40.0, bin_kev=0.5)
 ALL_OPTIONS = EventSettings(
     threshold_kev=9.0, max_cluster=3, veto_masked=True, next_frame=True, dither=True
 )
-
-
-def assert_same(counts: Counts, expected: Counts) -> None:
-    for field in fields(Counts):
-        value, wanted = getattr(counts, field.name), getattr(expected, field.name)
-        np.testing.assert_array_equal(value, wanted, err_msg=field.name)
 
 
 def random_frames(n_frames: int, shape: tuple[int, int]) -> NDArray[np.uint16]:
@@ -53,6 +47,7 @@ def options_for(make_pixels: MakePixels, shape: tuple[int, int]) -> dict[str, An
 @pytest.mark.parametrize("shape", [(6, 8), (7, 5)])  # without and with padding on the device
 @pytest.mark.parametrize("launch_frames", [1, 2, 3, 10, 11, None])
 def test_counts_do_not_depend_on_the_frames_per_launch(
+    assert_same: AssertSame,
     cuda_device: Device,
     make_pixels: MakePixels,
     count_slowly: SlowCount,
@@ -70,6 +65,7 @@ def test_counts_do_not_depend_on_the_frames_per_launch(
 @pytest.mark.parametrize("shape", [(6, 8), (7, 5)])
 @pytest.mark.parametrize("offset", [0, 1], ids=["aligned", "not aligned"])
 def test_frames_on_the_device_count_as_those_on_the_host(
+    assert_same: AssertSame,
     cuda_device: Device,
     make_pixels: MakePixels,
     count_slowly: SlowCount,
@@ -115,6 +111,7 @@ def crowded(shape: tuple[int, int]) -> dict[str, NDArray[np.bool_]]:
 @pytest.mark.parametrize("connectivity", [4, 8])
 @pytest.mark.parametrize("pattern", crowded((1, 1)))
 def test_crowded_frames_are_counted_to_the_last_hit(
+    assert_same: AssertSame,
     cuda_device: Device,
     make_pixels: MakePixels,
     count_slowly: SlowCount,
@@ -173,6 +170,7 @@ class SmallDevice:
 
 
 def test_too_little_memory_halves_the_launch_and_says_so_once(
+    assert_same: AssertSame,
     cuda_device: Device,
     make_pixels: MakePixels,
     count_slowly: SlowCount,

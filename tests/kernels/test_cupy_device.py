@@ -140,6 +140,7 @@ def imagined_cupy(kernels: dict[str, Any], plain: type[Any], seed: int) -> tuple
 @pytest.mark.parametrize("shape", [(6, 8), (5, 7)])  # without and with padding on the device
 @pytest.mark.parametrize("seed", range(6))
 def test_no_order_of_copies_and_launches_changes_a_count(
+    assert_same: Callable[[Counts, Counts], None],
     host_device: Any,
     count_slowly: Callable[..., Counts],
     make_pixels: Callable[..., PixelMaps],
@@ -183,9 +184,3 @@ def add_and_scribble(
         copy = batch.copy()
     backend.add(copy, first_frame)
     copy[...] = SCRIBBLE
-
-
-def assert_same(counts: Counts, expected: Counts) -> None:
-    np.testing.assert_array_equal(counts.spectra, expected.spectra)
-    np.testing.assert_array_equal(counts.hits, expected.hits)
-    assert counts.dropped_hits == expected.dropped_hits

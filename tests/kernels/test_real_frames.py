@@ -1,7 +1,7 @@
 """Every device on frames of real cameras, against the slow reference."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,9 @@ from hexlive.kernels.backend import (
 )
 
 SlowCount = Callable[..., Counts]
+AssertSame = Callable[[Counts, Counts], None]
 MakePixels = Callable[..., PixelMaps]
 Open = Callable[..., Backend]
-
-
-def assert_same(counts: Counts, expected: Counts) -> None:
-    for field in fields(Counts):
-        value, wanted = getattr(counts, field.name), getattr(expected, field.name)
-        np.testing.assert_array_equal(value, wanted, err_msg=field.name)
-        if isinstance(wanted, np.ndarray):
-            assert value.dtype == wanted.dtype, field.name
 
 
 def count(open_here: Open, batches: Any, **options: Any) -> Counts:
@@ -47,6 +40,7 @@ EVENTS = (
 
 @pytest.mark.parametrize("events", EVENTS)
 def test_raw_camera_frames_give_the_counts_of_the_slow_reference(
+    assert_same: AssertSame,
     open_here: Open,
     shared_data: Path,
     make_pixels: MakePixels,
@@ -73,6 +67,7 @@ def test_raw_camera_frames_give_the_counts_of_the_slow_reference(
 
 @pytest.mark.parametrize("events", EVENTS)
 def test_calibration_pulses_in_four_modules_give_the_counts_of_the_slow_reference(
+    assert_same: AssertSame,
     open_here: Open,
     shared_data: Path,
     make_pixels: MakePixels,
