@@ -23,7 +23,7 @@ from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.recordings import open_file
 from hexlive.stream.sending import ZmqSender
 from hexlive.stream.session import Outputs, run_session
-from hexlive.stream.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 from hexlive.stream.sources import ZmqSource
 
 REAL_TIME_HZ: Final = 9_000.0

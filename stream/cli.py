@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hexlive.stream import cli_export, cli_files, cli_live, cli_simulate
-from hexlive.stream.cli_calibrate import calibrate
+from hexlive.stream.commands import export, live, offline, simulate
+from hexlive.stream.commands.calibrate import calibrate
 from hexlive.stream.doctor import examine
 
 app = typer.Typer(
@@ -18,15 +18,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(cli_simulate.demo)
-app.command()(cli_live.run)
-app.command()(cli_simulate.simulate)
-app.command()(cli_live.record)
-app.command()(cli_live.replay)
-app.command()(cli_files.process)
+app.command()(simulate.demo)
+app.command()(live.run)
+app.command()(simulate.simulate)
+app.command()(live.record)
+app.command()(live.replay)
+app.command()(offline.process)
 app.add_typer(calibrate, name="calibrate")
-app.command()(cli_files.reconstruct)
-app.command()(cli_export.export)
+app.command()(offline.reconstruct)
+app.command()(export.export)
 
 
 @app.callback()

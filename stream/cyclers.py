@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 
 from hexlive.reconstruct.charge import CyclerLog, during_exposures
+from hexlive.stream.export.measured import exposure_times_s
 from hexlive.stream.files import FileError
-from hexlive.stream.measured import exposure_times_s
 from hexlive.stream.model import AnyMessage, Cycler, Start
 from hexlive.stream.pipeline import Source
 

@@ -7,9 +7,9 @@ from hexlive.kernels.backend import Counts, EventSettings, SpectrumSettings
 from hexlive.kernels.opening import open_backend
 from hexlive.reconstruct.compton import window_edges_kev
 from hexlive.reconstruct.pile_up import pooled_survival, survival, touching_places
-from hexlive.stream import expectation
-from hexlive.stream.expectation import window_yield
-from hexlive.stream.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator import expectation
+from hexlive.stream.simulator.expectation import window_yield
+from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 
 SINGLES = EventSettings(policy="discriminate")
 

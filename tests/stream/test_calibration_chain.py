@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hexlive.stream.cli import main
-from hexlive.stream.truth import load_truth
+from hexlive.stream.simulator.truth import load_truth
 
 SIDE = 10
 CAMERA = f"""

@@ -1,0 +1,1 @@
+"""The commands of ``hexlive``: thin shells around public functions, and the demo."""

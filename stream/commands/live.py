@@ -1,0 +1,139 @@
+"""``hexlive run``, ``record`` and ``replay``: commands with a live stream on one side."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from hexlive.stream.calibration import load_calibration
+from hexlive.stream.commands.console import ProgressSink, say
+from hexlive.stream.commands.options import (
+    Address,
+    Backend,
+    Compat,
+    Device,
+    Sparse,
+    conclude,
+    device_name,
+    listing_adu,
+    rate_hz,
+)
+from hexlive.stream.config import Config, load_config
+from hexlive.stream.ledger import Ledger
+from hexlive.stream.listing import listed
+from hexlive.stream.model import Message
+from hexlive.stream.pipeline import Pace
+from hexlive.stream.pipeline import run as run_pipeline
+from hexlive.stream.recorder import Recorder
+from hexlive.stream.recordings import FileSource, open_file
+from hexlive.stream.sending import paced
+from hexlive.stream.session import (
+    Outputs,
+    live_sender,
+    live_source,
+    run_session,
+)
+from hexlive.stream.stopping import stop_on_signals
+
+
+def run(
+    config_file: Annotated[Path, typer.Option("--config", help="TOML; see docs/formats.md.")],
+    calibration: Annotated[
+        Path | None, typer.Option(help="Instead of detector.calibration in the configuration.")
+    ] = None,
+    backend: Backend = Device.auto,
+    compat: Compat = None,
+) -> None:
+    """Process a live stream until the series ends or Ctrl-C.
+
+    Exit code 0 only if everything accepted is on disk.
+
+    Example: hexlive run --config beamtime.toml
+    """
+    device, config = device_name(backend, compat), load_config(config_file)
+    path = calibration or config.detector.calibration
+    if path is None:
+        raise typer.BadParameter("name a calibration: [detector] calibration, or --calibration.")
+    stream = config.stream
+    outputs = Outputs(
+        result=Path(stream.result),
+        recording=Path(stream.record) if stream.record else None,
+        publish=stream.publish,
+    )
+    outputs.refuse({"the calibration": Path(path), "the configuration": config_file})
+    maps = load_calibration(Path(path))
+    with (
+        closing(live_source(config)) as source,
+        stop_on_signals() as stop,
+        closing(ProgressSink()) as progress,
+    ):
+        say(f"listening on {source.address}; Ctrl-C ends the run")
+        outcome = run_session(
+            source, config, maps, outputs, device=device, stop=stop, progress=progress
+        )
+    conclude(outcome, outputs)
+
+
+def record(
+    address: Annotated[str, typer.Option("--from", help="Address to listen on; > connects.")],
+    out: Annotated[Path, typer.Option(help="Recording to write; never overwritten.")],
+    idle_timeout_s: Annotated[
+        float | None, typer.Option("--idle-timeout", help="End after so many silent seconds.")
+    ] = None,
+) -> None:
+    """Record a stream without processing it.
+
+    Example: hexlive record --from tcp://127.0.0.1:5555 --out recording.h5
+    """
+    config = Config()
+    with (
+        closing(live_source(config, address)) as source,
+        stop_on_signals() as stop,
+        closing(ProgressSink()) as progress,
+        closing(Recorder(out)) as recorder,
+    ):
+        say(f"listening on {source.address}; Ctrl-C ends the recording")
+        ledger = Ledger(None, config.detector.frame_rate_hz)
+        pace = Pace(idle_timeout_s=idle_timeout_s, should_stop=stop.asked)
+        report = run_pipeline(source, ledger, [], [recorder], [progress], pace)
+    say(f"{out}: {report.totals.received} frames, {report.totals.lost} missing")
+    if recorder.failed:
+        raise OSError(recorder.status)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording, or HDF5 with frames.")],
+    address: Address,
+    rate: Annotated[str, typer.Option(help="Frames per second, or max.")] = "9000",
+    loop: Annotated[bool, typer.Option(help="Again and again, each time a new series.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="Path of the frames.")] = None,
+    sparse: Sparse = None,
+) -> None:
+    """Send a recording as a stream.
+
+    Example: hexlive replay recording.h5 --to tcp://127.0.0.1:5555 --rate max
+    """
+    speed_hz = rate_hz(rate)
+    source = open_file(file, dataset)
+    listing = listing_adu(sparse, source.shape)
+    with (
+        stop_on_signals() as stop,
+        closing(live_sender(address, source.shape, stop.asked)) as sender,
+    ):
+        sender.send_all(listed(paced(_series(source, loop), speed_hz, stop.asked), listing))
+
+
+def _series(source: FileSource, loop: bool) -> Iterator[Message]:
+    """The messages of a file, with new series in each pass."""
+    while True:
+        fresh: defaultdict[str, str] = defaultdict(lambda: str(uuid.uuid4()))
+        for message in source:
+            if message is not None:
+                yield msgspec.structs.replace(message, series=fresh[message.series])
+        if not loop:
+            return

@@ -1,0 +1,107 @@
+"""``hexlive process`` and ``reconstruct``: commands from file to file."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hexlive.stream.calibration import load_calibration
+from hexlive.stream.commands.console import ProgressSink
+from hexlive.stream.commands.options import (
+    Backend,
+    Compat,
+    ConfigFile,
+    CyclerFile,
+    CyclerOffset,
+    Device,
+    conclude,
+    cycler_log,
+    device_name,
+)
+from hexlive.stream.config import ConfigError, load_config, with_overrides
+from hexlive.stream.cyclers import WithCycler, note_clock
+from hexlive.stream.files import refuse_same
+from hexlive.stream.reconstruction import reconstruct_file
+from hexlive.stream.recordings import open_file
+from hexlive.stream.session import Outputs, fit_detector, run_session
+from hexlive.stream.stopping import stop_on_signals
+
+
+def process(
+    file: Annotated[Path, typer.Argument(help="A recording, or HDF5 with frames.")],
+    calibration: Annotated[Path, typer.Option(help="Made by hexlive calibrate.")],
+    config_file: ConfigFile = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Path of the frames; default: the usual places.")
+    ] = None,
+    backend: Backend = Device.auto,
+    compat: Compat = None,
+    cycler: CyclerFile = None,
+    cycler_offset: CyclerOffset = None,
+    out: Annotated[Path, typer.Option(help="Result file (NeXus).")] = Path("result.nxs"),
+) -> None:
+    """Process a recording, as fast as this machine can: the same counts as live.
+
+    Example: hexlive process recording.h5 --calibration cal.h5 --out result.nxs
+    """
+    device, config = device_name(backend, compat), load_config(config_file)
+    source = open_file(file, dataset, config.detector.frame_rate_hz)
+    config = fit_detector(config, source.shape, explicit=config_file is not None)
+    outputs = Outputs(result=out)
+    outputs.refuse(
+        {
+            "the input": file,
+            "the calibration": calibration,
+            "the configuration": config_file,
+            "the cycler's file": cycler,
+        }
+    )
+    log = cycler_log(cycler, cycler_offset)
+    maps = load_calibration(calibration)
+    with stop_on_signals() as stop, closing(ProgressSink(source.n_frames)) as progress:
+        outcome = run_session(
+            source if log is None else WithCycler(source, log),
+            config, maps, outputs, device=device, stop=stop, progress=progress,
+        )  # fmt: skip
+    if log is not None and outcome.report.totals.expected:
+        note_clock(log, out)
+    conclude(outcome, outputs)
+
+
+def reconstruct(
+    scan: Annotated[Path, typer.Argument(help="NXtomo file, or a recording with --entry.")],
+    out: Annotated[Path, typer.Option(help="Volume file (NeXus).")],
+    config_file: ConfigFile = None,
+    entry: Annotated[str | None, typer.Option(help="Such as scan_0001 in a recording.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="auto, fourier, numba, astra-cpu or astra.")
+    ] = None,
+    centre: Annotated[str | None, typer.Option(help="auto, or the column of the axis, px.")] = None,
+    rings: Annotated[str | None, typer.Option(help="none, mean, wavelet, sorting or all.")] = None,
+) -> None:
+    """Reconstruct one CT scan.
+
+    Example: hexlive reconstruct scan_0001.nxs --out volume.nxs --engine fourier
+    """
+    refuse_same({"The volume": out}, {"the scan": scan, "the configuration": config_file})
+    stated: dict[str, object] = {"engine": engine, "rings": rings}
+    if centre is not None:
+        stated["centre"] = "auto" if centre == "auto" else _column(centre)
+    settings = with_overrides(load_config(config_file).tomography, stated, "tomography")
+    view = reconstruct_file(scan, settings, out, entry)
+    found = "ra_um" in view
+    measured = f", Ra {view['ra_um']:.2f} um, Rq {view['rq_um']:.2f} um" if found else ""
+    print(
+        f"{out}: centre {view['centre_px']:.2f} px, engine {view['engine']}, "
+        f"{view['seconds']:.1f} s{measured}"
+    )
+    if view["note"]:
+        print(view["note"])
+
+
+def _column(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--centre takes auto or a column in px, not {text!r}.") from None

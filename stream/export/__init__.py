@@ -1,0 +1,1 @@
+"""Result files read back, as tables, plots and spectra for other programs."""

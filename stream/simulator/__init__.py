@@ -1,0 +1,1 @@
+"""The simulated experiment with known truth: cell, sensor, camera, CT phantom, cycler."""
