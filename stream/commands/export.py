@@ -57,6 +57,7 @@ def export(
     Example: hexlive export result.nxs --out exported
     """
     measured = read_result(result)
+    _say_doubts(measured)
     log = cycler_log(cycler, cycler_offset) if cycler else None
     fault = ""
     try:
@@ -71,6 +72,13 @@ def export(
         say(f"{path}  {path.stat().st_size / KB:.0f} kB")
     if fault:
         raise FileError(fault)
+
+
+def _say_doubts(measured: Measured) -> None:
+    """Repeat what the run doubted: whoever reads the tables may not have seen it."""
+    for (state, region), exposed in measured.exposures.items():
+        for doubt in exposed.doubts:
+            LOG.warning("State %d, region %d: %s", state, region, doubt)
 
 
 def _own_log(measured: Measured, offset_s: float | None) -> CyclerLog | None:

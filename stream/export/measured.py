@@ -42,6 +42,8 @@ class Exposed:
     exposure_s, weight
         What components are made with: the live time, and the weight of each pixel; with the
         correction for pile-up the live time that survived, and what pixels lost beyond that.
+    doubts
+        What the run doubted of it, a sentence each.
     """
 
     state: int
@@ -54,6 +56,7 @@ class Exposed:
     exposure_s: float
     weight: FloatArray
     profile: Profile
+    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -204,6 +207,7 @@ def _exposed(group: h5py.Group, config: Config) -> Exposed:
         exposure_s=float(attrs["live_time_s"]) * survived,
         weight=weight,
         profile=_profile(group),
+        doubts=tuple(str(attrs.get("doubts", "")).splitlines()),
     )
 
 

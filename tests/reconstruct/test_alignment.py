@@ -49,6 +49,29 @@ def test_a_wrong_axis_or_sign_is_named_and_the_right_one_is_not(axis, sign):
         assert (f"compton.beam_sign = {sign}" in remedy) == (sign != other_sign)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("offset_mm", [7.0, -7.0])
+def test_an_axis_far_off_along_the_beam_is_told_with_its_place(sign, offset_mm):
+    settings = replace(SETTINGS, beam_sign=sign)
+    counts = measured(replace(settings, axis_offset_mm=(0.0, offset_mm)), 20)
+    found = align(counts, EDGES_KEV, 0.25, settings, np.ones(SHAPE, bool))
+    assert found is not None
+    assert found.offset_mm == pytest.approx(offset_mm, abs=0.5)
+    assert found.offset_kev == pytest.approx(-0.115 * sign * offset_mm, abs=0.05)
+    remedy = found.remedy(settings)
+    assert remedy is not None
+    assert "axis_offset_mm" in remedy
+    assert "gain" in remedy
+
+
+def test_the_offset_of_hidden_charge_accuses_nobody():
+    counts = measured(replace(SETTINGS, axis_offset_mm=(0.0, 2.5)), 20)  # 0.29 keV below
+    found = align(counts, EDGES_KEV, 0.25, SETTINGS, np.ones(SHAPE, bool))
+    assert found is not None
+    assert found.offset_kev == pytest.approx(-0.29, abs=0.05)
+    assert found.remedy(SETTINGS) is None
+
+
 def test_few_counts_or_pixels_accuse_nobody():
     wrong, valid = replace(SETTINGS, beam_sign=-1), np.ones(SHAPE, bool)
     counts = measured(wrong, 1)

@@ -182,3 +182,18 @@ def test_a_wrong_beam_direction_is_warned_of_with_the_setting_to_change(caplog, 
     assert len(doubts) == 1
     assert doubts[0].endswith(f"set {fix}.")
     assert sum(fix in record.message for record in caplog.records) == 1
+
+
+def test_a_state_out_of_order_is_doubted_and_the_order_of_the_experiment_is_not(
+    config: Config, calibration: Calibration
+) -> None:
+    reducer = ComptonReducer(config, calibration, "cpu")
+
+    def doubts(number: int, state: int) -> tuple[str, ...]:
+        reducer.add(Segment(series="s", number=number, first_frame=0, state=state, region=3))
+        return reducer.snapshot().doubts
+
+    assert not any(doubts(number, state) for number, state in enumerate((1, 1, 2, 4), start=1))
+    [sentence] = doubts(5, 3)
+    assert sentence.startswith("State 3 is exposed after state 4")
+    assert doubts(6, 4) == ()

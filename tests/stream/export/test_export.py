@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def exported(experiment, hexlive, tmp_path: Path) -> Path:
     )
     assert code == 0, said
     return tmp_path / "x"
+
+
+def test_what_the_run_doubted_is_said_again(
+    experiment, hexlive, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    result = tmp_path / "result.nxs"
+    shutil.copy(experiment[0] / "result.nxs", result)
+    with h5py.File(result, "r+") as file:
+        file["entry/segment_0001"].attrs["doubts"] = "Peaks are elsewhere.\nBins are coarse."
+    code, _ = hexlive("export", result, "--out", tmp_path / "x", "--no-plots")
+    assert code == 0
+    said = [record.getMessage() for record in caplog.records]
+    of = "State 1, region 1: "
+    assert said == [of + "Peaks are elsewhere.", of + "Bins are coarse."]
 
 
 def test_seven_states_agree_with_their_truth(experiment) -> None:
