@@ -63,6 +63,13 @@ class ZmqSender:
         socket.send_multipart(encode(message), copy=False)
         return True
 
+    def try_send(self, message: Message) -> bool:
+        """Send one message if it can be queued at once; False if not, and it is not sent."""
+        if not self._endpoint.socket.poll(0, zmq.POLLOUT):
+            return False
+        self._endpoint.socket.send_multipart(encode(message), copy=False)
+        return True
+
     def send_all(self, messages: Iterable[Message]) -> None:
         """Send messages until they end or a stop is asked for."""
         for message in messages:

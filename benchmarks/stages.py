@@ -1,0 +1,174 @@
+"""One series through real processes: a camera, the pipeline up to a stage, a monitor."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hexlive.benchmarks.camera import BATCH
+from hexlive.benchmarks.receiver import STAGES
+from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+
+REAL_TIME_HZ: Final = 9_000.0
+SETTLE_S: Final = 3.0  # for a monitor to open its window
+Child = subprocess.Popen[str]
+
+
+class StageError(RuntimeError):
+    """A process of the measurement failed; the sentence has its last words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """How one series went through.
+
+    Attributes
+    ----------
+    rate_hz
+        Frames per second taken in, from the first message to the last.
+    dropped
+        Frames that the camera could not hand over in time.
+    missing
+        Frames that the ledger found missing.
+    peak_mb
+        Largest resident memory of the pipeline's process.
+    """
+
+    rate_hz: float
+    dropped: int
+    missing: int
+    peak_mb: float
+
+    @property
+    def whole(self) -> bool:
+        """Not one frame was lost."""
+        return self.dropped == self.missing == 0
+
+
+class Bench:
+    """Frames and a calibration on disk, and a folder for what the stages write.
+
+    Parameters
+    ----------
+    made
+        The simulated exposure that is sent over and over.
+    n_frames
+        How many different frames there are.
+    """
+
+    def __init__(self, made: Simulator, n_frames: int, folder: Path) -> None:
+        self.simulator, self.folder = made, folder
+        self._frames, self._calibration = folder / "frames.npy", folder / "calibration.h5"
+        np.save(self._frames, made.frames(1, 1, 0, n_frames))
+        made.camera.calibration().save(self._calibration)
+
+    def run(self, stage: str, n_frames: int, rate_hz: float | None = None) -> Passed:
+        """Send ``n_frames`` through the pipeline up to ``stage``; None: as fast as they are taken.
+
+        Raises
+        ------
+        StageError
+            A process failed.
+        """
+        with ExitStack() as stack:
+            output = stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder))
+            receiver = stack.enter_context(
+                _child("benchmarks.receiver", stage, str(self._calibration), output)
+            )
+            listening = _line(receiver)
+            if "publish" in listening:
+                stack.enter_context(_child("monitor.app", listening["publish"], offscreen=True))
+                time.sleep(SETTLE_S)
+            pace = [] if rate_hz is None else ["--rate", str(rate_hz)]
+            words = [listening["input"], str(self._frames), "--frames", str(n_frames), *pace]
+            camera = stack.enter_context(_child("benchmarks.camera", *words))
+            sent, received = _line(camera), _line(receiver)
+        return Passed(
+            rate_hz=received["rate_hz"],
+            dropped=sent["dropped"],
+            missing=received["missing"],
+            peak_mb=received["peak_mb"],
+        )
+
+
+@contextmanager
+def bench(occupancy: float, n_frames: int) -> Iterator[Bench]:
+    """A bench in a temporary folder, with whole batches of simulated frames."""
+    settings = SimulatorSettings(
+        states=(1,), regions=(1,), frames_per_segment=n_frames, occupancy=occupancy
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        yield Bench(Simulator(settings), n_frames, Path(folder))
+
+
+def whole_batches(seconds: float, rate_hz: float) -> int:
+    """Number of frames in so many seconds, at least one batch."""
+    return BATCH * max(1, round(seconds * rate_hz / BATCH))
+
+
+def highest_rate_hz(
+    made: Bench, seconds: float, limit_hz: float, resolution: float
+) -> tuple[float, Sequence[tuple[float, Passed]]]:
+    """Bisect for the highest rate of which no frame is lost, with everything attached.
+
+    Parameters
+    ----------
+    limit_hz
+        To begin from: what the whole pipeline took without a pace.
+    resolution
+        Stop when the bounds are so close, relative.
+
+    Returns
+    -------
+    tuple
+        The highest rate without a loss, 0 if there is none; and all that was tried.
+    """
+    tried: list[tuple[float, Passed]] = []
+
+    def holds(rate_hz: float) -> bool:
+        tried.append((rate_hz, made.run(STAGES[-1], whole_batches(seconds, rate_hz), rate_hz)))
+        return tried[-1][1].whole
+
+    if not holds(REAL_TIME_HZ):
+        return 0.0, tried
+    low_hz, high_hz = REAL_TIME_HZ, max(limit_hz, REAL_TIME_HZ)
+    while high_hz - low_hz > resolution * high_hz:
+        middle_hz = (low_hz + high_hz) / 2
+        if holds(middle_hz):
+            low_hz = middle_hz
+        else:
+            high_hz = middle_hz
+    return low_hz, tried
+
+
+@contextmanager
+def _child(module: str, *words: str, offscreen: bool = False) -> Iterator[Child]:
+    environment = os.environ | ({"QT_QPA_PLATFORM": "offscreen"} if offscreen else {})
+    command = [sys.executable, "-m", f"hexlive.{module}", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    child = subprocess.Popen(command, env=environment, text=True, **pipes)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        child.communicate()
+
+
+def _line(child: Child) -> dict[str, Any]:
+    """The next line that it prints, JSON."""
+    assert child.stdout is not None
+    assert child.stderr is not None
+    if not (line := child.stdout.readline()):
+        said = child.stderr.read().strip().splitlines() or ["nothing"]
+        raise StageError(f"A process of the measurement ended; its last words: {said[-1]}")
+    found: dict[str, Any] = json.loads(line)
+    return found
