@@ -154,8 +154,9 @@ def highest_rate_hz(
 def _child(module: str, *words: str, offscreen: bool = False) -> Iterator[Child]:
     environment = os.environ | ({"QT_QPA_PLATFORM": "offscreen"} if offscreen else {})
     command = [sys.executable, "-m", f"hexlive.{module}", *words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    child = subprocess.Popen(command, env=environment, text=True, **pipes)
+    child = subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         yield child
     finally:
