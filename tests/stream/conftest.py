@@ -111,6 +111,12 @@ def lossy_source() -> ListSource:
 
 
 @pytest.fixture
+def sound_messages() -> list[AnyMessage]:
+    """All messages of the small experiment."""
+    return list(experiment())
+
+
+@pytest.fixture
 def free_addresses() -> list[str]:
     """Loopback addresses that nothing listens on now."""
     with ExitStack() as stack:
