@@ -10,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check gpu-check clean
+.PHONY: demo test check reliability soak gpu-check clean
 
 demo: $(VENV)/demo
 	@rm -rf demo-out
@@ -29,6 +29,15 @@ check: $(VENV)/test
 	$(BIN)/lint-imports
 	rm -rf build && $(PIP) install --no-deps --target build/types .
 	MYPYPATH=build/types $(BIN)/mypy
+
+# The fault matrix as a table, from the tests that try each fault on a real run.
+reliability: $(VENV)/test
+	HEXLIVE_FAULT_TABLE=$(CURDIR)/docs/reliability.md $(BIN)/python -m pytest -q tests/stream/faults
+
+# An hour at 9 kHz with recording and a monitor: make soak SECONDS=60 for a short one.
+SECONDS ?= 3600
+soak: $(VENV)/demo
+	$(BIN)/hexlive bench soak --soak $(SECONDS)
 
 gpu-check:
 	@.ci/gpu-check $(PYTHON)

@@ -21,6 +21,7 @@ from hexlive.kernels.backend import BackendUnavailableError
 SUITES: Final = {
     "kernels": "hexlive.benchmarks.kernels",
     "throughput": "hexlive.benchmarks.throughput",
+    "soak": "hexlive.benchmarks.soak",
 }
 EPILOG: Final = "Example: hexlive bench kernels --json kernels.json"
 

@@ -12,6 +12,7 @@ from hexlive.kernels.cpu import available_cores
 PACKAGES: Final = ("hexlive", "numpy", "numba", "llvmlite", "scipy", "h5py", "cupy")
 CPUINFO: Final = Path("/proc/cpuinfo")
 LAST_LEVEL_CACHE: Final = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
+KB_PER_MB: Final = 1024
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -49,6 +50,20 @@ def installed(package: str) -> str | None:
         except PackageNotFoundError:
             continue
     return None
+
+
+def resident_mb(pid: int | str = "self", *, peak: bool = False) -> float | None:
+    """Resident memory of a process, now or at most so far, MB; None where the system tells not.
+
+    From Linux's own account: ``getrusage`` begins with what the parent had.
+    """
+    status = Path(f"/proc/{pid}/status")
+    name = "VmHWM" if peak else "VmRSS"
+    try:
+        found = re.search(rf"^{name}:\s*(\d+)", status.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) / KB_PER_MB if found else None
 
 
 def _has_cache() -> bool:

@@ -6,8 +6,6 @@ so that its memory is that of the stage. Prints the address it listens on, then 
 
 import argparse
 import json
-import re
-import resource
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hexlive.benchmarks.camera import BATCH
+from hexlive.benchmarks.machine import resident_mb
 from hexlive.stream.calibration import load_calibration
 from hexlive.stream.config import Config
 from hexlive.stream.ledger import Ledger
@@ -26,8 +25,6 @@ from hexlive.stream.sources import ZmqSource
 STAGES: Final = ("transport", "reduce", "record", "monitor")
 HIGH_WATER_MARK_MB: Final = 64.0
 IDLE_S: Final = 10.0
-KB_PER_MB: Final = 1024
-STATUS: Final = Path("/proc/self/status")
 
 
 class Watch:
@@ -85,7 +82,7 @@ def measure(stage: str, calibration_file: Path, folder: Path) -> dict[str, Any]:
             )
             totals = outcome.report.totals
     rate_hz = watch.n_frames / watch.seconds if watch.seconds else 0.0
-    return {"rate_hz": rate_hz, "missing": totals.lost, "peak_mb": peak_mb()}
+    return {"rate_hz": rate_hz, "missing": totals.lost, "peak_mb": resident_mb(peak=True)}
 
 
 def _outputs(stage: str, folder: Path) -> Outputs:
@@ -99,13 +96,6 @@ def _outputs(stage: str, folder: Path) -> Outputs:
 
 def _say(**what: object) -> None:
     print(json.dumps(what), flush=True)
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process; Linux counts that of the parent in ``getrusage``."""
-    if STATUS.exists() and (found := re.search(r"^VmHWM:\s*(\d+)", STATUS.read_text(), re.M)):
-        return int(found[1]) / KB_PER_MB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KB_PER_MB
 
 
 def main() -> None:

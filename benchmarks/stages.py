@@ -5,22 +5,27 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexlive.benchmarks.camera import BATCH
+from hexlive.benchmarks.machine import resident_mb
 from hexlive.benchmarks.receiver import STAGES
 from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 
 REAL_TIME_HZ: Final = 9_000.0
+SAMPLE_S: Final = 1.0
 SETTLE_S: Final = 3.0  # for a monitor to open its window
 Child = subprocess.Popen[str]
+FloatArray = NDArray[np.float64]
 
 
 class StageError(RuntimeError):
@@ -41,12 +46,15 @@ class Passed:
         Frames that the ledger found missing.
     peak_mb
         Largest resident memory of the pipeline's process.
+    memory_mb
+        ``(n, 2)``: seconds since the start, and its resident memory then; once per second.
     """
 
     rate_hz: float
     dropped: int
     missing: int
     peak_mb: float
+    memory_mb: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
 
     @property
     def whole(self) -> bool:
@@ -90,6 +98,7 @@ class Bench:
                 time.sleep(SETTLE_S)
             pace = [] if rate_hz is None else ["--rate", str(rate_hz)]
             words = [listening["input"], str(self._frames), "--frames", str(n_frames), *pace]
+            samples = stack.enter_context(_sampled(receiver.pid))
             camera = stack.enter_context(_child("benchmarks.camera", *words))
             sent, received = _line(camera), _line(receiver)
         return Passed(
@@ -97,6 +106,7 @@ class Bench:
             dropped=sent["dropped"],
             missing=received["missing"],
             peak_mb=received["peak_mb"],
+            memory_mb=np.array(samples).reshape(-1, 2),
         )
 
 
@@ -148,6 +158,26 @@ def highest_rate_hz(
         else:
             high_hz = middle_hz
     return low_hz, tried
+
+
+@contextmanager
+def _sampled(pid: int) -> Iterator[list[tuple[float, float]]]:
+    """Seconds and resident memory (MB) of a process, once per second, by a thread."""
+    samples: list[tuple[float, float]] = []
+    done, began_s = threading.Event(), time.monotonic()
+
+    def sample() -> None:
+        while not done.wait(SAMPLE_S):
+            if (memory_mb := resident_mb(pid)) is not None:
+                samples.append((time.monotonic() - began_s, memory_mb))
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        thread.join()
 
 
 @contextmanager

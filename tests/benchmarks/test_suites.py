@@ -14,6 +14,7 @@ from hexlive.kernels.backend import BackendUnavailableError
 SMALL = {
     "kernels": ("--backend", "cpu", "--turns", "2", "--frames", "32"),
     "throughput": ("--seconds", "0.2", "--rounds", "1", "--sustain", "0"),
+    "soak": ("--soak", "1"),
 }
 Bench = Callable[..., tuple[object, str]]
 

@@ -1,6 +1,7 @@
 """A real ``hexlive run`` on loopback, raw sockets to it, and the table of the faults it was given.
 
 The result of the run is held against ``hexlive process`` of the messages that must have survived.
+With HEXLIVE_FAULT_TABLE=FILE the table takes the place of what stands between two marks there.
 """
 
 import os
@@ -27,6 +28,7 @@ PATIENCE_S = 30.0
 INTEGERS = ("counts", "under", "over", "hits", "cluster_sizes", "missing_frames")
 ATTRIBUTES = ("frames_expected", "frames_received", "frames_lost", "booked_hits", "live_time_s")
 TABLE = os.environ.get("HEXLIVE_FAULT_TABLE")
+MARKS = ("<!-- make reliability: begin -->", "<!-- end -->")
 DETECTOR = "[detector]\nrows = 12\ncolumns = 10\n"
 
 
@@ -199,7 +201,10 @@ def fault_table() -> Iterator[FaultTable]:
     table = FaultTable()
     yield table
     if TABLE:
-        Path(TABLE).write_text(table.text())
+        page = Path(TABLE)
+        before, _, rest = page.read_text().partition(MARKS[0])
+        _, _, after = rest.partition(MARKS[1])
+        page.write_text("\n".join([before + MARKS[0], "", table.text(), MARKS[1] + after]))
 
 
 @pytest.fixture
