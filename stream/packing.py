@@ -65,7 +65,7 @@ def pack(rows: NDArray[Any]) -> NDArray[np.uint8]:
     body = packed[HEADER.size :]
     n_bytes = library.bshuf_compress_lz4(rows.ctypes.data, body.ctypes.data, size, item, block)
     if n_bytes < 0:
-        raise OSError(f"A chunk of {rows.nbytes} bytes cannot be packed ({n_bytes}).")
+        raise OSError(f"a chunk of {rows.nbytes} bytes cannot be packed ({n_bytes}).")
     return packed[: HEADER.size + n_bytes]
 
 
@@ -79,10 +79,10 @@ def unpack(packed: bytes, rows: NDArray[Any]) -> None:
     """
     header = HEADER.unpack_from(packed) if len(packed) >= HEADER.size else (0, 0)
     if header[0] != rows.nbytes or header[1] % rows.itemsize:
-        raise ValueError(f"A chunk of {rows.nbytes} bytes is damaged.")
+        raise ValueError(f"a chunk of {rows.nbytes} bytes is damaged.")
     body = np.frombuffer(packed, np.uint8, offset=HEADER.size)
     n_bytes = _library().bshuf_decompress_lz4(
         body.ctypes.data, rows.ctypes.data, rows.size, rows.itemsize, header[1] // rows.itemsize
     )
     if n_bytes != len(body):
-        raise ValueError(f"A chunk of {rows.nbytes} bytes is damaged.")
+        raise ValueError(f"a chunk of {rows.nbytes} bytes is damaged.")
