@@ -29,10 +29,15 @@ def opened(path: Path) -> Iterator[h5py.File]:
     Raises
     ------
     FileError
-        Missing, unreadable, or not HDF5.
+        Missing, unreadable, not HDF5, or never closed.
     """
     if not path.is_file():
         raise FileError(f"There is no file {path}.")
+    if index_of(path).exists():
+        raise FileError(
+            f"{path} is still being written, or its writer was killed: "
+            f"then run hexlive recover {path}."
+        )
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -108,6 +113,11 @@ def part_of(path: Path) -> Path:
     if path.is_dir():
         raise FileError(f"Cannot write {path}: it is a folder.")
     return path.with_name(path.name + ".part")
+
+
+def index_of(path: Path) -> Path:
+    """Where the index of a file is while the file grows; see `hexlive.stream.journal`."""
+    return path.with_name(path.name + ".index")
 
 
 def publish(part: Path, path: Path) -> None:

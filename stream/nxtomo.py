@@ -5,16 +5,18 @@ A scan is ``(images, rows, columns)`` with an image key per image: 0 projection,
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import h5py
-import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.reconstruct.scan import Scan
-from hexlive.stream.files import FileError, new_group, opened, part_of, publish, whole_or_absent
+from hexlive.stream.files import opened, part_of, publish, whole_or_absent
+from hexlive.stream.growing import GrowingFile
+from hexlive.stream.journal import Column, Group, Link, Mark, Store, Value, put_aside
 from hexlive.stream.layouts import FormatError, Layout, find_layout
 
 PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
@@ -121,8 +123,10 @@ class ScanGroup:
 
     Parameters
     ----------
+    file
+        File to put them in.
     entry
-        Group to fill.
+        Path of the group to fill.
     shape
         (rows, columns) of an image.
     pixel_um
@@ -133,37 +137,38 @@ class ScanGroup:
 
     def __init__(
         self,
-        entry: h5py.Group,
+        file: GrowingFile,
+        entry: str,
         shape: tuple[int, int],
         *,
         pixel_um: float | None = None,
         dtype: str = "<u2",
     ) -> None:
-        entry.attrs["default"] = "data"
-        entry["definition"] = "NXtomo"
-        detector = new_group(
-            new_group(entry, "instrument", "NXinstrument"), "detector", "NXdetector"
-        )
-        self._images = detector.create_dataset(
-            "data", (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape),
-            **hdf5plugin.Bitshuffle(cname="lz4"),
-        )  # fmt: skip
-        self._image_key = detector.create_dataset("image_key", (0,), np.uint8, maxshape=(None,))
-        sample = new_group(entry, "sample", "NXsample")
-        self._angles = sample.create_dataset("rotation_angle", (0,), "<f8", maxshape=(None,))
-        self._angles.attrs["units"] = "degree"
+        self._file, self._shape, detector = file, shape, f"{entry}/instrument/detector"
+        self._images, self._image_key = f"{detector}/data", f"{detector}/image_key"
+        self._angles = f"{entry}/sample/rotation_angle"
+        file.make(Mark(entry, {"default": "data"}))
+        file.make(Value(f"{entry}/definition", "NXtomo"))
+        file.make(Group(f"{entry}/instrument", "NXinstrument"))
+        file.make(Group(detector, "NXdetector"))
+        file.make(Store(self._images, dtype, shape, chunk_rows=1))
+        file.make(Column(self._image_key, "|u1", along=self._images))
+        file.make(Group(f"{entry}/sample", "NXsample"))
+        file.make(Column(self._angles, "<f8", along=self._images))
+        file.make(Mark(self._angles, {"units": "degree"}))
         if pixel_um is not None:
             for name in ("x_pixel_size", "y_pixel_size"):
-                detector[name] = pixel_um
-                detector[name].attrs["units"] = "um"
-        data = new_group(entry, "data", "NXdata", signal="data")
-        for dataset in (self._images, self._image_key, self._angles):
-            data[dataset.name.rpartition("/")[2]] = h5py.SoftLink(dataset.name)
+                file.make(Value(f"{detector}/{name}", pixel_um))
+                file.make(Mark(f"{detector}/{name}", {"units": "um"}))
+        file.make(Group(f"{entry}/data", "NXdata"))
+        file.make(Mark(f"{entry}/data", {"signal": "data"}))
+        for name in (self._images, self._image_key, self._angles):
+            file.make(Link(f"{entry}/data/{name.rpartition('/')[2]}", name))
 
     @property
     def n_images(self) -> int:
         """Images written so far."""
-        return len(self._images)
+        return self._file.n_rows(self._images)
 
     def append(
         self,
@@ -182,17 +187,17 @@ class ScanGroup:
         """
         if not len(images) == len(angles_deg) == len(image_key):
             raise ValueError("Images, angles and image keys differ in length.")
-        if images.shape[1:] != self._images.shape[1:]:
+        if images.shape[1:] != self._shape:
             raise ValueError(f"Images of {images.shape[1:]} pixels do not fit this scan.")
-        n_before, n_after = self.n_images, self.n_images + len(images)
-        datasets = self._images, self._angles, self._image_key
-        for dataset, values in zip(datasets, (images, angles_deg, image_key), strict=True):
-            dataset.resize(n_after, axis=0)
-            dataset[n_before:] = values
+        self._file.append(self._images, images)
+        self._file.append(self._angles, angles_deg)
+        self._file.append(self._image_key, image_key)
 
 
 class ScanFile:
     """An NXtomo file that gets its name when the scan is complete; see `ScanGroup`.
+
+    What a run that was killed left under the same name is put aside, for ``hexlive recover``.
 
     Raises
     ------
@@ -204,12 +209,10 @@ class ScanFile:
         self, path: Path, shape: tuple[int, int], *, pixel_um: float | None = None
     ) -> None:
         self._path, self._part = path, part_of(path)
-        try:
-            self._file = h5py.File(self._part, "w")
-        except OSError as error:
-            raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+        put_aside(self._part)
+        self._file = GrowingFile(self._part, "w")
         entry = _scan_entry(self._file, path.stem)
-        self.append = ScanGroup(entry, shape, pixel_um=pixel_um).append
+        self.append = ScanGroup(self._file, entry, shape, pixel_um=pixel_um).append
 
     def close(self) -> Path:
         """Finish the file and give it its name, which is returned."""
@@ -223,13 +226,15 @@ class ScanFile:
         self._part.unlink(missing_ok=True)
 
 
-def _scan_entry(file: h5py.File, title: str) -> h5py.Group:
+def _scan_entry(file: GrowingFile, title: str) -> str:
     """The one scan of a file, where tomography programs look for it."""
-    file.attrs["default"] = "entry1"
-    entry = new_group(file, "entry1", "NXentry", default="tomo_entry")
-    scan = new_group(entry, "tomo_entry", "NXsubentry")
-    scan["title"] = title
-    return scan
+    file.make(Mark("/", {"default": "entry1"}))
+    file.make(Group("/entry1", "NXentry"))
+    file.make(Mark("/entry1", {"default": "tomo_entry"}))
+    entry = "/entry1/tomo_entry"
+    file.make(Group(entry, "NXsubentry"))
+    file.make(Value(f"{entry}/title", title))
+    return entry
 
 
 def write_scan(path: Path, scan: Scan) -> None:
@@ -241,9 +246,9 @@ def write_scan(path: Path, scan: Scan) -> None:
         The folder cannot be written to, or the disk is full.
     """
     shape, dtype = scan.projections.shape[1:], scan.projections.dtype.str
-    with whole_or_absent(path) as part, h5py.File(part, "w") as file:
+    with whole_or_absent(path) as part, closing(GrowingFile(part, "w", indexed=False)) as file:
         entry = _scan_entry(file, path.stem)
-        group = ScanGroup(entry, shape, pixel_um=scan.pixel_um, dtype=dtype)
+        group = ScanGroup(file, entry, shape, pixel_um=scan.pixel_um, dtype=dtype)
         for key, images in ((DARK, scan.darks), (FLAT, scan.flats), (PROJECTION, scan.projections)):
             if images is not None:
                 angles_deg = scan.angles_deg if key == PROJECTION else np.zeros(len(images))

@@ -9,23 +9,31 @@ import logging
 import queue
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import h5py
-import hdf5plugin
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from hexlive.stream.files import FileError, new_group, part_of, require_room
+from hexlive.stream.files import require_room
+from hexlive.stream.growing import GrowingFile
+from hexlive.stream.journal import Column, Group, Link, Mark, Store
 from hexlive.stream.model import Frames, Message, Projections, ScanStart, Start
 from hexlive.stream.nxtomo import ScanGroup
 from hexlive.stream.wire import encode
 
+DETECTOR: Final = "/entry/instrument/detector"
+FRAMES: Final = f"{DETECTOR}/data"
+FRAME_NUMBER: Final = f"{DETECTOR}/frame_number"
+BATCH_POSITION: Final = f"{DETECTOR}/batch_position"
+BATCH_TIMESTAMP: Final = f"{DETECTOR}/batch_timestamp_s"
+MESSAGES: Final = "/entry/messages"
+MESSAGE_POSITION: Final = "/entry/message_position"
 CHUNK_FRAMES: Final = 64
+NUMBER_CHUNK: Final = 8192
 FLUSH_S: Final = 0.5
-QUEUE_MB: Final = 256
+QUEUE_MB: Final = 64  # half a second at 9 kHz: what waits here is lost with the process
 MB: Final = 1_000_000
 RESERVE_BYTES: Final = 256 * MB  # left for the result of the run
 END: Final = object()
@@ -33,7 +41,7 @@ LOG: Final = logging.getLogger(__name__)
 
 
 class RecordingWriter:
-    """Appends messages to a new recording.
+    """Appends messages to a new recording, which survives whatever becomes of this process.
 
     Raises
     ------
@@ -42,25 +50,23 @@ class RecordingWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        part_of(path)
         self._path, self._empty = path, True
-        self._waiting: NDArray[np.uint16] = np.empty((0, 0, 0), np.uint16)
-        try:
-            self._file = h5py.File(path, "x")
-        except OSError as error:
-            why = "it exists already" if path.exists() else error.strerror
-            raise FileError(f"Cannot record to {path}: {why}.") from error
-        self._entry = new_group(self._file, "entry", "NXentry")
-        self._detector = new_group(
-            new_group(self._entry, "instrument", "NXinstrument"), "detector", "NXdetector"
-        )
-        self._entry.create_dataset("messages", (0,), h5py.string_dtype(), maxshape=(None,))
-        _column(self._entry, "message_position", np.uint64)
-        _column(self._detector, "frame_number", np.uint64)
-        _column(self._detector, "batch_position", np.uint64)
-        _column(self._detector, "batch_timestamp_s", np.float64)
+        self._file = GrowingFile(path)
+        self._file.make(Group("/entry", "NXentry"))
+        self._file.make(Column(MESSAGES, None))
+        self._file.make(Column(MESSAGE_POSITION, "<u8", along=MESSAGES))
         self._scans: dict[int, ScanGroup] = {}
-        self.n_frames = 0
+        self._frame_shape: tuple[int, int] | None = None
+
+    @property
+    def n_frames(self) -> int:
+        """Frames appended so far."""
+        return self._file.n_rows(FRAME_NUMBER) if self._frame_shape else 0
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of packed frames and images in the file."""
+        return self._file.n_bytes
 
     def append(self, message: Message) -> None:
         """Write one message.
@@ -80,62 +86,63 @@ class RecordingWriter:
                 self._append_projections(message)
                 return
             case Start(rows=rows, columns=columns):
-                self._make_frame_store(rows, columns)
+                self._make_frame_store((rows, columns))
             case ScanStart():
                 self._make_scan(message)
         self._log(bytes(encode(message)[0]))
 
     def flush(self) -> None:
-        """Hand everything written so far to the operating system."""
+        """Put everything appended so far where it survives this process.
+
+        Raises
+        ------
+        OSError
+            The recording was removed, or the disk is full or gone.
+        """
         self._file.flush()
 
     def close(self) -> None:
-        """Write what is waiting and finish the file; one without a message is removed."""
-        if len(self._waiting):
-            _extend(self._detector["data"], self._waiting)
+        """Write what is waiting and finish the file; one without a message is removed.
+
+        Raises
+        ------
+        OSError, RuntimeError
+            The disk is full or gone; `hexlive.stream.recovery` makes the recording whole.
+        """
         self._file.close()
         if self._empty:
             self._path.unlink(missing_ok=True)
 
-    def _make_frame_store(self, rows: int, columns: int) -> None:
-        if "data" in self._detector:
-            if self._detector["data"].shape[1:] != (rows, columns):
-                raise OSError("the frame size changed in the middle of the recording")
-            return
-        self._detector.create_dataset(
-            "data",
-            (0, rows, columns),
-            "<u2",
-            maxshape=(None, rows, columns),
-            chunks=(CHUNK_FRAMES, rows, columns),
-            **hdf5plugin.Bitshuffle(cname="lz4"),
-        ).attrs["units"] = "ADU"
-        plot = new_group(self._entry, "data", "NXdata", signal="data")
-        plot["data"] = h5py.SoftLink(self._detector["data"].name)
-        self._entry.attrs["default"] = "data"
-        self._file.attrs["default"] = "entry"
+    def _make_frame_store(self, shape: tuple[int, int]) -> None:
+        if self._frame_shape not in (None, shape):
+            raise OSError("the frame size changed in the middle of the recording")
+        if self._frame_shape is None:
+            self._frame_shape = shape
+            self._file.make(Group("/entry/instrument", "NXinstrument"))
+            self._file.make(Group(DETECTOR, "NXdetector"))
+            self._file.make(Store(FRAMES, "<u2", shape, CHUNK_FRAMES))
+            self._file.make(Store(FRAME_NUMBER, "<u8", (), NUMBER_CHUNK, along=FRAMES))
+            self._file.make(Column(BATCH_POSITION, "<u8"))
+            self._file.make(Column(BATCH_TIMESTAMP, "<f8", along=BATCH_POSITION))
+            self._file.make(Mark(FRAMES, {"units": "ADU"}))
+            self._file.make(Group("/entry/data", "NXdata"))
+            self._file.make(Link("/entry/data/data", FRAMES))
+            self._file.make(Mark("/entry/data", {"signal": "data"}))
+            self._file.make(Mark("/entry", {"default": "data"}))
+            self._file.make(Mark("/", {"default": "entry"}))
 
     def _append_frames(self, message: Frames) -> None:
+        position = self.n_frames
+        self._file.append(FRAMES, message.frames)
         numbers = np.arange(message.first_frame, message.end_frame, dtype=np.uint64)
-        _extend(self._detector["frame_number"], numbers)
-        _extend(self._detector["batch_position"], [self.n_frames])
-        _extend(self._detector["batch_timestamp_s"], [message.timestamp_s])
-        self.n_frames += len(message.frames)
-        self._write_whole_chunks(message.frames)
-
-    def _write_whole_chunks(self, frames: NDArray[np.uint16]) -> None:
-        """Write each chunk once: one that is rewritten when it grows does not survive kill -9."""
-        waiting = np.concatenate([self._waiting, frames]) if len(self._waiting) else frames
-        n_whole = len(waiting) // CHUNK_FRAMES * CHUNK_FRAMES
-        if n_whole:
-            _extend(self._detector["data"], waiting[:n_whole])
-        self._waiting = waiting[n_whole:].copy()
+        self._file.append(FRAME_NUMBER, numbers)
+        self._file.append(BATCH_POSITION, [position])
+        self._file.append(BATCH_TIMESTAMP, [message.timestamp_s])
 
     def _make_scan(self, message: ScanStart) -> None:
-        entry = new_group(self._file, scan_name(message.scan), "NXentry")
-        self._scans[message.scan] = ScanGroup(
-            entry, (message.rows, message.columns), pixel_um=message.pixel_um
-        )
+        entry, shape = f"/{scan_name(message.scan)}", (message.rows, message.columns)
+        self._file.make(Group(entry, "NXentry"))
+        self._scans[message.scan] = ScanGroup(self._file, entry, shape, pixel_um=message.pixel_um)
 
     def _append_projections(self, message: Projections) -> None:
         scan = self._scans[message.scan]
@@ -152,8 +159,8 @@ class RecordingWriter:
         self._log(msgspec.json.encode(note))
 
     def _log(self, header: bytes) -> None:
-        _extend(self._entry["messages"], [header])
-        _extend(self._entry["message_position"], [self.n_frames])
+        self._file.append(MESSAGES, [header])
+        self._file.append(MESSAGE_POSITION, [self.n_frames])
 
 
 def scan_name(scan: int) -> str:
@@ -161,14 +168,23 @@ def scan_name(scan: int) -> str:
     return f"scan_{scan:04d}"
 
 
-def _column(group: h5py.Group, name: str, dtype: Any) -> h5py.Dataset:
-    return group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(1024,))
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """How recording goes.
 
+    Attributes
+    ----------
+    written_mb
+        In the file, packed.
+    mb_per_s
+        Of that, lately.
+    queued_mb
+        Messages that wait to be written.
+    """
 
-def _extend(dataset: h5py.Dataset, rows: Any) -> None:
-    begin = len(dataset)
-    dataset.resize(begin + len(rows), axis=0)
-    dataset[begin:] = rows
+    written_mb: float
+    mb_per_s: float
+    queued_mb: int
 
 
 class Recorder:
@@ -179,22 +195,32 @@ class Recorder:
     """
 
     def __init__(self, path: Path) -> None:
-        self._writer = RecordingWriter(path)
+        self._path, self._writer = path, RecordingWriter(path)
         self._queue: queue.Queue[Any] = queue.Queue()
         self._room = threading.BoundedSemaphore(QUEUE_MB)
+        self._put_mb = self._taken_mb = 0
         self.status = "recording"
         self.failed = False
+        self._rate = (0.0, 0.0)  # MB at the last flush, MB/s up to it
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
 
+    @property
+    def written(self) -> Written:
+        """How recording goes, up to the last flush."""
+        written_mb, mb_per_s = self._rate
+        queued_mb = self._put_mb - self._taken_mb
+        return Written(written_mb=written_mb, mb_per_s=mb_per_s, queued_mb=queued_mb)
+
     def put(self, message: Message) -> None:
-        """Queue one message; wait while more than 256 MB are queued."""
+        """Queue one message; wait while more than 64 MB are queued."""
         if self.failed:
             return
         for _ in range(_megabytes(message)):
             while not self._room.acquire(timeout=FLUSH_S):
                 if self.failed:
                     return
+        self._put_mb += _megabytes(message)
         self._queue.put(message)
 
     def close(self) -> None:
@@ -210,26 +236,34 @@ class Recorder:
         try:
             self._writer.close()
         except (OSError, RuntimeError) as error:
-            self._fail(error)
+            self._fail(error, f" What was recorded so far: hexlive recover {self._path}.")
 
-    def _fail(self, error: Exception) -> None:
-        self.failed, self.status = True, f"recording stopped: {error}"
+    def _fail(self, error: Exception, advice: str = "") -> None:
+        """The first failure is the one to tell; closing after it may fail as well."""
+        self.status = (self.status if self.failed else f"recording stopped: {error}") + advice
+        self.failed = True
         LOG.error("%s The run goes on without it.", self.status)
 
     def _write_all(self) -> None:
         flushed_s = time.monotonic()
-        while (message := self._next()) is not END:
+        while (message := self._next(flushed_s + FLUSH_S)) is not END:
             if message is not None:
                 self._writer.append(message)
-                for _ in range(_megabytes(message)):
-                    self._room.release()
-            if time.monotonic() - flushed_s > FLUSH_S:
+                self._taken_mb += _megabytes(message)
+                self._room.release(_megabytes(message))
+            if (elapsed_s := time.monotonic() - flushed_s) >= FLUSH_S:
                 self._writer.flush()
-                flushed_s = time.monotonic()
+                self._measure(elapsed_s)
+                flushed_s += elapsed_s
 
-    def _next(self) -> Any:
+    def _measure(self, elapsed_s: float) -> None:
+        written_mb = self._writer.n_bytes / MB
+        self._rate = written_mb, (written_mb - self._rate[0]) / elapsed_s
+
+    def _next(self, flush_s: float) -> Any:
+        """The next message; None when it is time to flush before there is one."""
         try:
-            return self._queue.get(timeout=FLUSH_S)
+            return self._queue.get(timeout=max(0.0, flush_s - time.monotonic()))
         except queue.Empty:
             return None
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final, Protocol
@@ -13,6 +14,7 @@ import numpy as np
 from hexlive.stream.files import FileError, opened
 from hexlive.stream.model import AnyMessage, Count, End, Frames, Projections, Segment, Start
 from hexlive.stream.recorder import scan_name
+from hexlive.stream.unpacking import RowReader
 from hexlive.stream.wire import WireError, decode
 
 COLUMNS: Final = ("frame_number", "batch_position", "batch_timestamp_s")
@@ -124,12 +126,13 @@ class RecordingSource:
             # Each message comes after the batches that begin before its position.
             splits = np.searchsorted(starts, entry["message_position"][()]).tolist()
             series, done = "", 0
-            for split, header in zip(splits, entry["messages"][()].tolist(), strict=True):
-                yield from _frames(detector, series, batches[done:split])
-                message = self._message(file, header)
-                series, done = message.series, split
-                yield message
-            yield from _frames(detector, series, batches[done:])
+            with closing(_FrameReader(self._path, detector, self.n_frames)) as reader:
+                for split, header in zip(splits, entry["messages"][()].tolist(), strict=True):
+                    yield from reader.batches(series, batches[done:split])
+                    message = self._message(file, header)
+                    series, done = message.series, split
+                    yield message
+                yield from reader.batches(series, batches[done:])
 
     def _message(self, file: h5py.File, header: bytes) -> AnyMessage:
         try:
@@ -159,14 +162,28 @@ class _ProjectionsNote(msgspec.Struct):
     count: Count
 
 
-def _frames(detector: h5py.Group, series: str, batches: list[Batch]) -> Iterator[Frames]:
-    for (begin, end), timestamp_s in batches:
-        yield Frames(
-            series=series,
-            first_frame=int(detector["frame_number"][begin]),
-            timestamp_s=timestamp_s,
-            frames=detector["data"][begin:end],
+class _FrameReader:
+    """The frames of a recording, batch after batch."""
+
+    def __init__(self, path: Path, detector: h5py.Group, n_frames: int) -> None:
+        self._frames, self._numbers = (
+            RowReader(path, detector[name], n_frames) for name in ("data", "frame_number")
         )
+
+    def batches(self, series: str, batches: list[Batch]) -> Iterator[Frames]:
+        """The next batches."""
+        for (begin, end), timestamp_s in batches:
+            yield Frames(
+                series=series,
+                first_frame=int(self._numbers.take(end - begin)[0]),
+                timestamp_s=timestamp_s,
+                frames=self._frames.take(end - begin),
+            )
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._frames.close()
+        self._numbers.close()
 
 
 def _projections(file: h5py.File, note: _ProjectionsNote) -> Projections:

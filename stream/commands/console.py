@@ -1,5 +1,8 @@
 """What commands say on the terminal: a progress line on long work, quiet when not a terminal."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -11,6 +14,15 @@ _console = Console(stderr=True, highlight=False)
 def say(text: str) -> None:
     """One line for the user, on standard error; standard output is for results."""
     _console.print(text, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def fraction_bar(title: str) -> Iterator[Callable[[float], None]]:
+    """A bar for work that tells how much of it is done, 0 to 1."""
+    quiet = not _console.file.isatty()
+    with Progress(console=_console, transient=True, disable=quiet) as progress:
+        task = progress.add_task(title, total=1.0)
+        yield lambda done: progress.update(task, completed=done)
 
 
 class ProgressSink:

@@ -1,4 +1,4 @@
-"""``hexlive process`` and ``reconstruct``: commands from file to file."""
+"""``hexlive process``, ``recover`` and ``reconstruct``: commands from file to file."""
 
 from contextlib import closing
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hexlive.stream.calibration import load_calibration
-from hexlive.stream.commands.console import ProgressSink
+from hexlive.stream.commands.console import ProgressSink, fraction_bar
 from hexlive.stream.commands.options import (
     Backend,
     Compat,
@@ -24,6 +24,7 @@ from hexlive.stream.cyclers import WithCycler, note_clock
 from hexlive.stream.files import refuse_same
 from hexlive.stream.reconstruction import reconstruct_file
 from hexlive.stream.recordings import open_file
+from hexlive.stream.recovery import recover as recover_file
 from hexlive.stream.session import Outputs, fit_detector, run_session
 from hexlive.stream.stopping import stop_on_signals
 
@@ -67,6 +68,18 @@ def process(
     if log is not None and outcome.report.totals.expected:
         note_clock(log, out)
     conclude(outcome, outputs)
+
+
+def recover(
+    file: Annotated[Path, typer.Argument(help="Recording, or scan file (.nxs.part).")],
+) -> None:
+    """Make a file whole that was never closed, because its writer was killed or the disk was full.
+
+    Example: hexlive recover recording.h5
+    """
+    with fraction_bar(file.name) as progress:
+        recovered = recover_file(file, progress)
+    print(recovered)
 
 
 def reconstruct(

@@ -107,7 +107,7 @@ def test_a_recording_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
         RecordingWriter(tmp_path / "nowhere" / "r.h5")
 
 
-def test_frames_that_do_not_fill_a_chunk_are_written_once_and_at_the_end(tmp_path: Path) -> None:
+def test_messages_of_any_length_come_back_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "r.h5"
     writer = RecordingWriter(path)
     writer.append(Start(series="s", rows=2, columns=2, frame_rate_hz=1.0, started_s=0.0))
@@ -115,7 +115,6 @@ def test_frames_that_do_not_fill_a_chunk_are_written_once_and_at_the_end(tmp_pat
         frames = np.arange(first, first + count, dtype=np.uint16)[:, None, None]
         frames = np.broadcast_to(frames, (count, 2, 2))
         writer.append(Frames(series="s", first_frame=first, timestamp_s=0.0, frames=frames))
-        assert len(writer._detector["data"]) % 64 == 0
     writer.close()
     batches = [message for message in open_file(path) if isinstance(message, Frames)]
     assert [(batch.first_frame, len(batch.frames)) for batch in batches] == [
