@@ -107,7 +107,7 @@ def record(
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="A recording, or HDF5 with frames.")],
+    file: Annotated[Path, typer.Argument(help="A recording, HDF5 with frames, or camera .bin.")],
     address: Address,
     rate: Annotated[str, typer.Option(help="Frames per second, or max.")] = "9000",
     loop: Annotated[bool, typer.Option(help="Again and again, each time a new series.")] = False,
