@@ -69,7 +69,10 @@ class StreamSettings:
     Attributes
     ----------
     input
-        Address of the data leg. ``@`` in front binds (the default here), ``>`` connects.
+        Address of the data leg. ``@`` in front binds (the default here), ``>`` connects;
+        ``odin+tcp://host:5020`` subscribes to odin's LiveView.
+    dataset
+        The frames of a LiveView to take; None: "raw_frames", or "processed_frames" if calibrated.
     publish
         Address of the display leg, bound; None: no monitor can attach.
     record
@@ -85,6 +88,7 @@ class StreamSettings:
     """
 
     input: str = "tcp://127.0.0.1:5555"
+    dataset: str | None = None
     publish: str | None = "tcp://127.0.0.1:5556"
     record: str | None = None
     result: str = "result.nxs"

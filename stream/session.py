@@ -13,6 +13,7 @@ from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import DeviceName, describe_device
 from hexlive.stream.drift import DriftReducer
 from hexlive.stream.files import refuse_same
+from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
@@ -28,6 +29,7 @@ from hexlive.stream.stopping import Stop
 
 BYTES_PER_PIXEL: Final = 2
 TYPICAL_BATCH: Final = 256
+LIVEVIEW: Final = "odin+"
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -197,19 +199,40 @@ def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
     )
 
 
-def live_source(config: Config, address: str | None = None) -> ZmqSource:
-    """Listen at ``config.stream.input``, or at another address.
+def live_source(
+    config: Config, address: str | None = None, *, calibrated: bool = False
+) -> ZmqSource | OdinSource:
+    """Listen at ``config.stream.input``, or at another address; ``odin+`` in front is a LiveView.
+
+    Parameters
+    ----------
+    calibrated
+        Frames of the LiveView are float32, keV.
 
     Raises
     ------
     AddressError
         The address cannot be used.
     """
-    detector = config.detector
+    detector, where = config.detector, address or config.stream.input
+    frame_bytes = detector.rows * detector.columns * BYTES_PER_PIXEL
+    if where.startswith(LIVEVIEW):
+        return OdinSource(
+            where.removeprefix(LIVEVIEW),
+            frame_rate_hz=detector.frame_rate_hz,
+            high_water_mark_mb=config.stream.high_water_mark_mb,
+            frame_bytes=frame_bytes,
+            dataset=config.stream.dataset,
+            calibrated=calibrated,
+        )
+    if calibrated:
+        raise ConfigError(
+            f"Only a LiveView sends calibrated frames: {LIVEVIEW}tcp://..., not {where}."
+        )
     return ZmqSource(
-        address or config.stream.input,
+        where,
         high_water_mark_mb=config.stream.high_water_mark_mb,
-        message_bytes=detector.rows * detector.columns * BYTES_PER_PIXEL * TYPICAL_BATCH,
+        message_bytes=frame_bytes * TYPICAL_BATCH,
     )
 
 
