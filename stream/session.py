@@ -14,6 +14,7 @@ from hexlive.stream.device import DeviceName, describe_device
 from hexlive.stream.drift import DriftReducer
 from hexlive.stream.files import refuse_same
 from hexlive.stream.interop.liveview import OdinSource
+from hexlive.stream.interop.watch import watched
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
@@ -130,6 +131,8 @@ def run_session(
     with ExitStack() as stack:
         tomography = TomographyReducer(config.tomography, outputs.result.resolve())
         stack.callback(tomography.close)
+        folder = config.tomography.watch if source.live else None
+        ct = stack.enter_context(watched(tomography, folder))
         result = stack.enter_context(result_file(outputs.result, config, process))
         recorders: list[Recorder] = []
         displays: list[Sink[Report]] = [progress] if progress else []
@@ -144,7 +147,7 @@ def run_session(
         report = run(
             source,
             Ledger(config.detector.shape, config.detector.frame_rate_hz),
-            [_drift(config, compton), compton, tomography, CyclerReducer()],
+            [_drift(config, compton), compton, ct, CyclerReducer()],
             [*recorders, *watchers],
             [result, OccupancyWatch(), *displays],
             _pace(config, stop, displayed=bool(displays)),

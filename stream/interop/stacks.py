@@ -88,7 +88,7 @@ def find_stack(path: Path, names: Sequence[str], *, calibrated: bool = False) ->
             )
         data = file[name]
         _require_frames(data, f"{path}: {name}", calibrated)
-        written = _written(data, path)
+        written = written_frames(data)
         if not written.any():
             raise FileError(f"{path}: no frame of {name} was ever written.")
         rows, columns = data.shape[1:]
@@ -112,10 +112,16 @@ def _require_frames(data: h5py.Dataset, where: str, calibrated: bool) -> None:
         raise FileError(f"{where} holds {data.dtype}, frames are uint16 ADU{also}.")
 
 
-def _written(data: h5py.Dataset, path: Path) -> NDArray[np.bool_]:
-    """Which frames were ever written, ``(frames,)``."""
+def written_frames(data: h5py.Dataset) -> NDArray[np.bool_]:
+    """Which frames of a dataset, or rows of any other, were ever written, ``(frames,)``.
+
+    Raises
+    ------
+    FileError
+        A part of a virtual dataset is gone.
+    """
     if data.is_virtual:
-        return _written_elsewhere(data, path)
+        return _written_elsewhere(data)
     n_frames = len(data)
     if data.chunks is None:
         return np.ones(n_frames, bool)
@@ -132,8 +138,9 @@ def _written(data: h5py.Dataset, path: Path) -> NDArray[np.bool_]:
     return np.repeat(found == tiles, depth)[:n_frames]
 
 
-def _written_elsewhere(data: h5py.Dataset, path: Path) -> NDArray[np.bool_]:
+def _written_elsewhere(data: h5py.Dataset) -> NDArray[np.bool_]:
     """The same for a virtual dataset, which several of odin's processes write a file each for."""
+    path = Path(data.file.filename)
     written = np.zeros(len(data), bool)
     for part in data.virtual_sources():
         source = path if part.file_name == "." else path.parent / part.file_name
@@ -141,7 +148,7 @@ def _written_elsewhere(data: h5py.Dataset, path: Path) -> NDArray[np.bool_]:
             frames = file.get(part.dset_name)
             if not isinstance(frames, h5py.Dataset):
                 raise FileError(f"{source}, a part of {path}, has no dataset {part.dset_name}.")
-            there = _written(frames, source)
+            there = written_frames(frames)
         ours = _selected(part.vspace, len(written))
         theirs = _selected(part.src_space, len(there))
         n_frames = min(len(ours), len(theirs))
