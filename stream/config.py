@@ -19,6 +19,7 @@ from hexlive.reconstruct.density import DensitySettings
 from hexlive.reconstruct.drift import DriftSettings
 from hexlive.reconstruct.pooling import PoolingSettings
 from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.stream.interop.settings import FacilitySettings
 
 Settings = TypeVar("Settings")
 
@@ -143,6 +144,7 @@ class Config:
     tomography: TomographySettings = field(default_factory=TomographySettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
+    facility: FacilitySettings = field(default_factory=FacilitySettings)
 
     def __post_init__(self) -> None:
         """Refuse tables that contradict each other.

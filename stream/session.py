@@ -13,12 +13,12 @@ from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import DeviceName, describe_device
 from hexlive.stream.drift import DriftReducer
 from hexlive.stream.files import refuse_same
+from hexlive.stream.interop.facility import reported, watched
 from hexlive.stream.interop.liveview import OdinSource
-from hexlive.stream.interop.watch import watched
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
-from hexlive.stream.pipeline import Pace, Report, Sink, Source, run
+from hexlive.stream.pipeline import Pace, Reducer, Report, Sink, Source, run
 from hexlive.stream.publisher import Publisher
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
@@ -131,8 +131,9 @@ def run_session(
     with ExitStack() as stack:
         tomography = TomographyReducer(config.tomography, outputs.result.resolve())
         stack.callback(tomography.close)
-        folder = config.tomography.watch if source.live else None
-        ct = stack.enter_context(watched(tomography, folder))
+        ct: Reducer = tomography
+        if source.live:
+            ct = stack.enter_context(watched(tomography, config))
         result = stack.enter_context(result_file(outputs.result, config, process))
         recorders: list[Recorder] = []
         displays: list[Sink[Report]] = [progress] if progress else []
@@ -141,6 +142,8 @@ def run_session(
             publisher = stack.enter_context(leg)
             displays.append(publisher)
             on_publish(publisher.address)
+        if source.live:
+            displays += stack.enter_context(reported(config, lambda: _recording(recorders)))
         if outputs.recording:
             recorders.append(Recorder(outputs.recording))
             stack.callback(recorders[0].close)

@@ -21,7 +21,8 @@ MAX_KEV: Final = MAX_ADU * STEP_KEV
 def as_adu(frames_kev: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Energies as multiples of the step; below 0 and not a number is 0, which is never a hit."""
     possible = np.nan_to_num(np.clip(frames_kev, 0, MAX_KEV))
-    return np.rint(possible * np.float32(1 / STEP_KEV)).astype(np.uint16)
+    steps: NDArray[np.uint16] = np.rint(possible * np.float32(1 / STEP_KEV)).astype(np.uint16)
+    return steps
 
 
 def step_calibration(config: Config) -> Calibration:

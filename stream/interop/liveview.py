@@ -27,7 +27,7 @@ BATCH_FRAMES: Final = 256
 MAX_HEADER_BYTES: Final = 16 << 10
 UNNAMED: Final = "unnamed"  # the series of an acquisition whose name was never set
 DATASETS: Final = {False: "raw_frames", True: "processed_frames"}  # by whether in keV
-DTYPES: Final = {
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "uint8": np.dtype("|u1"),
     "uint16": np.dtype("<u2"),
     "uint32": np.dtype("<u4"),

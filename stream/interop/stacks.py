@@ -164,7 +164,8 @@ def _selected(space: h5py.h5s.SpaceID, n_frames: int) -> NDArray[np.int64]:
         return np.arange(n_frames)
     start, stride, count, block = (values[0] for values in space.get_regular_hyperslab())
     begins = start + stride * np.arange(min(count, n_frames))
-    return (begins[:, None] + np.arange(min(block, n_frames))).ravel()
+    numbers: NDArray[np.int64] = (begins[:, None] + np.arange(min(block, n_frames))).ravel()
+    return numbers
 
 
 def _ranges(written: NDArray[np.bool_]) -> Ranges:

@@ -5,10 +5,11 @@ announcement is a name to be looked for in the listing of the folder, and only s
 """
 
 import logging
+import math
 import threading
-from collections import deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, NamedTuple
@@ -22,7 +23,6 @@ from hexlive.stream.interop.stacks import written_frames
 from hexlive.stream.layouts import find_layout
 from hexlive.stream.model import Message, Segment
 from hexlive.stream.nxtomo import PROJECTION
-from hexlive.stream.pipeline import Reducer
 from hexlive.stream.results import CtResult
 
 SUFFIXES: Final = (".nxs", ".h5", ".hdf5", ".hdf")
@@ -58,29 +58,35 @@ class FolderWatch:
         self._old = self._last = self._listing()
         self._done: set[str] = set()
         self._waiting: set[str] = set()
-        self._announced: deque[str] = deque(maxlen=REMEMBERED)
+        self._quiet: Counter[str] = Counter()
+        self._announced: OrderedDict[str, int] = OrderedDict()
 
-    def announce(self, name: str) -> None:
+    def announce(self, name: str, looks: int = 0) -> None:
         """Somebody says that a scan is over: it is taken even where images are missing at its end.
 
         Parameters
         ----------
         name
             Of a file in the folder. What is not exactly a name in its listing has no effect.
+        looks
+            For how many looks the file must not have changed before that.
         """
-        self._announced.append(name)
+        self._announced[name] = looks
+        if len(self._announced) > REMEMBERED:
+            self._announced.popitem(last=False)
 
     def look(self) -> Iterator[FoundScan]:
         """Files that are finished since the last look, oldest first."""
         before, self._last = self._last, self._listing()
         for name, stamp in sorted(self._last.items(), key=lambda item: item[::-1]):
-            announced = name in self._announced
-            known = self._old.get(name) == stamp or before.get(name) != stamp
-            if name in self._done or (known and not announced):
+            self._quiet[name] = self._quiet[name] + 1 if before.get(name) == stamp else 0
+            over = self._quiet[name] >= self._announced.get(name, math.inf)
+            finished = self._quiet[name] > 0 and self._old.get(name) != stamp
+            if name in self._done or not (over or finished):
                 continue
             path = self._folder / name
             try:
-                n_images = _count_images(path, cut_short=announced)
+                n_images = _count_images(path, cut_short=over)
             except (OSError, ValueError, KeyError) as error:
                 if name not in self._waiting:
                     LOG.info("%s is not a finished scan yet: %s", path, error)
@@ -190,19 +196,3 @@ class WatchedTomography:
                 if well:
                     LOG.warning("the watched folder cannot be read: %s", error)
                 well = False
-
-
-@contextmanager
-def watched(tomography: TomographyReducer, folder: str | None) -> Iterator[Reducer]:
-    """The CT reducer, which takes the files of a folder where one is named.
-
-    Raises
-    ------
-    FileError
-        There is no such folder.
-    """
-    if folder is None:
-        yield tomography
-        return
-    with closing(WatchedTomography(tomography, FolderWatch(Path(folder)))) as both:
-        yield both

@@ -164,6 +164,15 @@ def test_a_scan_that_lacks_images_waits_until_they_come_or_it_is_announced(
     assert sorted(finished(watch)) == ["aborted.nxs", "slow.nxs"]
 
 
+def test_a_plan_that_stopped_leaves_its_writer_time(tmp_path: Path) -> None:
+    watch = FolderWatch(tmp_path)
+    preallocated(tmp_path / "aborted.nxs", 7)
+    watch.announce("aborted.nxs", looks=3)
+    assert [names(watch) for _ in range(3)] == [[], [], []]
+    os.utime(tmp_path / "aborted.nxs", ns=(0, 10**9))
+    assert [names(watch) for _ in range(4)] == [[], [], [], ["aborted.nxs"]]
+
+
 def test_images_in_another_file_are_waited_for(tmp_path: Path) -> None:
     watch = FolderWatch(tmp_path)
     (tmp_path / "raw").mkdir()
