@@ -47,7 +47,7 @@ $(VENV)/demo: pyproject.toml $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/test: pyproject.toml $(VENV)/bin/python
-	$(PIP) install --editable '.[ct,export,monitor,test,check]'
+	$(PIP) install --editable '.[ct,export,facility,monitor,test,check]'
 	@.ci/qt-libraries $(BIN)/python
 	@touch $@ $(VENV)/demo
 

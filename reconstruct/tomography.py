@@ -46,6 +46,8 @@ class TomographySettings:
         Pixel size at the sample, where the scan does not say it.
     surface
         How the anode's surface is found in the volume.
+    watch
+        Folder in which other programs leave finished scan files; a live run takes them. None: none.
     """
 
     engine: EngineName = "auto"
@@ -55,6 +57,7 @@ class TomographySettings:
     zinger_ratio: float | None = None
     pixel_um: float = 3.24
     surface: SurfaceSettings = field(default_factory=SurfaceSettings)
+    watch: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot mean anything.

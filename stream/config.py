@@ -19,6 +19,7 @@ from hexlive.reconstruct.density import DensitySettings
 from hexlive.reconstruct.drift import DriftSettings
 from hexlive.reconstruct.pooling import PoolingSettings
 from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.stream.interop.settings import FacilitySettings
 
 Settings = TypeVar("Settings")
 
@@ -69,7 +70,10 @@ class StreamSettings:
     Attributes
     ----------
     input
-        Address of the data leg. ``@`` in front binds (the default here), ``>`` connects.
+        Address of the data leg. ``@`` in front binds (the default here), ``>`` connects;
+        ``odin+tcp://host:5020`` subscribes to odin's LiveView.
+    dataset
+        The frames of a LiveView to take; None: "raw_frames", or "processed_frames" if calibrated.
     publish
         Address of the display leg, bound; None: no monitor can attach.
     record
@@ -85,6 +89,7 @@ class StreamSettings:
     """
 
     input: str = "tcp://127.0.0.1:5555"
+    dataset: str | None = None
     publish: str | None = "tcp://127.0.0.1:5556"
     record: str | None = None
     result: str = "result.nxs"
@@ -139,6 +144,7 @@ class Config:
     tomography: TomographySettings = field(default_factory=TomographySettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
+    facility: FacilitySettings = field(default_factory=FacilitySettings)
 
     def __post_init__(self) -> None:
         """Refuse tables that contradict each other.

@@ -21,6 +21,7 @@ from hexlive.stream.results import CtResult
 
 WORKER_NICENESS: Final = 10
 ATTEMPTS: Final = 2
+FOUND_SCANS: Final = 1000
 
 
 class TomographyReducer:
@@ -59,6 +60,23 @@ class TomographyReducer:
                 self._append(message)
             case ScanEnd(scan=scan, n_images=n_images) if self._collecting(scan):
                 self._end(scan, n_images)
+
+    def take(self, path: Path, n_images: int, state: int | None) -> None:
+        """Have a scan file reconstructed that another program has finished.
+
+        Such scans are numbered from 1001 on; those of the stream have the numbers below.
+        """
+        scan = max([FOUND_SCANS, *self._scans]) + 1
+        self._scans[scan] = CtView(
+            scan=scan,
+            state=state,
+            status="reconstructing",
+            note=f"From {path.name}.",
+            n_images=n_images,
+            n_expected=n_images,
+            pixel_um=self._settings.pixel_um,
+        )
+        self._submit(scan, path, attempt=1)
 
     def snapshot(self) -> CtResult:
         """Where every scan of this run stands."""
@@ -141,7 +159,7 @@ class TomographyReducer:
                 self._update(scan, status="failed", note=why + kept)
 
     def _submit(self, scan: int, path: Path, attempt: int) -> None:
-        volume = path.with_name(f"{path.stem}_volume.nxs")
+        volume = self._result.with_name(f"{self._result.stem}_{scan_name(scan)}_volume.nxs")
         future = self._worker.submit(reconstruct_file, path, self._settings, volume)
         self._jobs[scan] = _Job(future, path, attempt)
 

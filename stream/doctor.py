@@ -27,9 +27,12 @@ OPTIONAL: Final = {
     "astra": "pip install 'hexlive[ct]'  (ASTRA reconstruction)",
     "algotom": "pip install 'hexlive[ct]'  (ring removal by wavelet or all)",
     "skimage": "pip install 'hexlive[ct]'  (the anode's surface)",
+    "stomp": "pip install 'hexlive[facility]'  (a message broker as trigger)",
+    "p4p": "pip install 'hexlive[facility]'  (maps as EPICS PVs)",
+    "prometheus_client": "pip install 'hexlive[facility]'  (metrics)",
     "xraylib": "pip install xraylib  (the efficiency of the sensor, the simulator's profiles)",
 }
-DISTRIBUTIONS: Final = {"astra": "astra-toolbox", "skimage": "scikit-image"}
+DISTRIBUTIONS: Final = {"astra": "astra-toolbox", "skimage": "scikit-image", "stomp": "stomp.py"}
 DRAW: Final = """
 import PySide6, pyqtgraph
 from PySide6.QtWidgets import QApplication

@@ -28,9 +28,9 @@ def reconstruct_file(
     Returns
     -------
     dict
-        The fields of ``hexlive.stream.model.CtView`` that are known now: centre_px, engine,
-        seconds, durations_s, the orthoslices xy, xz, yz, volume_file, warnings as note; and, where
-        an anode was found, ra_um, rq_um, surface_um, and the volumes of anode and voids.
+        The fields of ``hexlive.stream.model.CtView`` that are known now: pixel_um, centre_px,
+        engine, seconds, durations_s, the orthoslices xy, xz, yz, volume_file, warnings as note;
+        and, where an anode was found, ra_um, rq_um, surface_um, and the volumes of anode and voids.
 
     Raises
     ------
@@ -41,6 +41,7 @@ def reconstruct_file(
     surface, notes = _surface(result, settings)
     write_volume(volume_path, result, surface)
     return {
+        "pixel_um": result.pixel_um,
         "centre_px": result.centre.px,
         "engine": result.engine,
         "seconds": sum(result.seconds.values()),

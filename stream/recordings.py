@@ -12,14 +12,15 @@ import msgspec
 import numpy as np
 
 from hexlive.stream.files import FileError, opened
+from hexlive.stream.interop.stacks import FrameStack, find_stack
 from hexlive.stream.model import AnyMessage, Count, End, Frames, Projections, Segment, Start
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.unpacking import RowReader
 from hexlive.stream.wire import WireError, decode
 
 COLUMNS: Final = ("frame_number", "batch_position", "batch_timestamp_s")
-BATCH_FRAMES: Final = 256
 FRAME_DATASETS: Final = ("raw_frames", "data", "entry/data/data")
+CALIBRATED_DATASETS: Final = ("processed_frames",)
 
 
 class FileSource(Protocol):
@@ -33,65 +34,56 @@ class FileSource(Protocol):
     def __iter__(self) -> Iterator[AnyMessage | None]: ...
 
 
-def open_file(path: Path, dataset: str | None = None, frame_rate_hz: float = 9000.0) -> FileSource:
+def open_file(
+    path: Path,
+    dataset: str | None = None,
+    frame_rate_hz: float = 9000.0,
+    *,
+    calibrated: bool = False,
+) -> FileSource:
     """Open a recording or a stack of frames, whichever it is.
 
     Parameters
     ----------
     dataset
-        Path of a ``(frames, rows, columns) uint16`` dataset; None: look at the usual places.
+        Path of a ``(frames, rows, columns)`` dataset; None: look at the usual places.
+    calibrated
+        The frames are float32, keV, instead of uint16, ADU.
 
     Raises
     ------
     FileError
         Not readable, or no frames in it.
     """
-    with opened(path) as file:
-        if dataset is None and "entry/messages" in file:
-            return RecordingSource(path)
-        name = dataset or next((n for n in FRAME_DATASETS if n in file), None)
-        if name is None:
-            raise FileError(
-                f"{path} has none of {', '.join(FRAME_DATASETS)}; name the frames with --dataset."
-            )
-        _check_frames(file, name, path)
-    return FrameStackSource(path, name, frame_rate_hz)
-
-
-def _check_frames(file: h5py.File, name: str, path: Path) -> None:
-    if not isinstance(file.get(name), h5py.Dataset):
-        raise FileError(f"{path} has no dataset {name!r}; it has {', '.join(file) or 'nothing'}.")
-    data = file[name]
-    if data.dtype != np.uint16:
-        raise FileError(f"{path}: {name} holds {data.dtype}, frames are uint16 ADU.")
-    if data.ndim != 3 or data.size == 0:
-        raise FileError(f"{path}: {name} is {data.shape}, frames are (frames, rows, columns).")
+    if dataset is None and not calibrated and h5py.is_hdf5(path):
+        with opened(path) as file:
+            if "entry/messages" in file:
+                return RecordingSource(path)
+    usual = CALIBRATED_DATASETS if calibrated else FRAME_DATASETS
+    names = (dataset,) if dataset else usual
+    return FrameStackSource(find_stack(path, names, calibrated=calibrated), frame_rate_hz)
 
 
 class FrameStackSource:
-    """A dataset of frames without numbers, taken as one complete exposure from frame 0."""
+    """Frames without numbers, taken as one exposure from frame 0; unwritten ones are missing."""
 
     live = False
 
-    def __init__(self, path: Path, dataset: str, frame_rate_hz: float) -> None:
+    def __init__(self, stack: FrameStack, frame_rate_hz: float) -> None:
         self.rejected: Counter[str] = Counter()
-        self._path, self._dataset, self._rate = path, dataset, frame_rate_hz
-        with opened(path) as file:
-            self.n_frames, *frame = file[dataset].shape
-        self.shape = (frame[0], frame[1])
+        self._stack, self._rate = stack, frame_rate_hz
+        self.n_frames, self.shape = stack.n_frames, stack.shape
 
     def __iter__(self) -> Iterator[AnyMessage]:
-        series = f"{self._path.name}:{self._dataset}"
+        series = f"{self._stack.path.name}:{self._stack.name}"
         rows, columns = self.shape
         yield Start(
             series=series, rows=rows, columns=columns, frame_rate_hz=self._rate, started_s=0.0
         )
         yield Segment(series=series, number=1, first_frame=0)
-        with opened(self._path) as file:
-            for begin in range(0, self.n_frames, BATCH_FRAMES):
-                frames = file[self._dataset][begin : begin + BATCH_FRAMES]
-                seconds = begin / self._rate
-                yield Frames(series=series, first_frame=begin, timestamp_s=seconds, frames=frames)
+        for first, frames in self._stack.blocks():
+            seconds = first / self._rate
+            yield Frames(series=series, first_frame=first, timestamp_s=seconds, frames=frames)
         yield End(series=series, last_frame=self.n_frames - 1)
 
 

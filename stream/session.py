@@ -13,10 +13,12 @@ from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import DeviceName, describe_device
 from hexlive.stream.drift import DriftReducer
 from hexlive.stream.files import refuse_same
+from hexlive.stream.interop.facility import reported, watched
+from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
-from hexlive.stream.pipeline import Pace, Report, Sink, Source, run
+from hexlive.stream.pipeline import Pace, Reducer, Report, Sink, Source, run
 from hexlive.stream.publisher import Publisher
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
@@ -28,6 +30,7 @@ from hexlive.stream.stopping import Stop
 
 BYTES_PER_PIXEL: Final = 2
 TYPICAL_BATCH: Final = 256
+LIVEVIEW: Final = "odin+"
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -128,6 +131,9 @@ def run_session(
     with ExitStack() as stack:
         tomography = TomographyReducer(config.tomography, outputs.result.resolve())
         stack.callback(tomography.close)
+        ct: Reducer = tomography
+        if source.live:
+            ct = stack.enter_context(watched(tomography, config))
         result = stack.enter_context(result_file(outputs.result, config, process))
         recorders: list[Recorder] = []
         displays: list[Sink[Report]] = [progress] if progress else []
@@ -136,13 +142,15 @@ def run_session(
             publisher = stack.enter_context(leg)
             displays.append(publisher)
             on_publish(publisher.address)
+        if source.live:
+            displays += stack.enter_context(reported(config, lambda: _recording(recorders)))
         if outputs.recording:
             recorders.append(Recorder(outputs.recording))
             stack.callback(recorders[0].close)
         report = run(
             source,
             Ledger(config.detector.shape, config.detector.frame_rate_hz),
-            [_drift(config, compton), compton, tomography, CyclerReducer()],
+            [_drift(config, compton), compton, ct, CyclerReducer()],
             [*recorders, *watchers],
             [result, OccupancyWatch(), *displays],
             _pace(config, stop, displayed=bool(displays)),
@@ -197,19 +205,40 @@ def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
     )
 
 
-def live_source(config: Config, address: str | None = None) -> ZmqSource:
-    """Listen at ``config.stream.input``, or at another address.
+def live_source(
+    config: Config, address: str | None = None, *, calibrated: bool = False
+) -> ZmqSource | OdinSource:
+    """Listen at ``config.stream.input``, or at another address; ``odin+`` in front is a LiveView.
+
+    Parameters
+    ----------
+    calibrated
+        Frames of the LiveView are float32, keV.
 
     Raises
     ------
     AddressError
         The address cannot be used.
     """
-    detector = config.detector
+    detector, where = config.detector, address or config.stream.input
+    frame_bytes = detector.rows * detector.columns * BYTES_PER_PIXEL
+    if where.startswith(LIVEVIEW):
+        return OdinSource(
+            where.removeprefix(LIVEVIEW),
+            frame_rate_hz=detector.frame_rate_hz,
+            high_water_mark_mb=config.stream.high_water_mark_mb,
+            frame_bytes=frame_bytes,
+            dataset=config.stream.dataset,
+            calibrated=calibrated,
+        )
+    if calibrated:
+        raise ConfigError(
+            f"Only a LiveView sends calibrated frames: {LIVEVIEW}tcp://..., not {where}."
+        )
     return ZmqSource(
-        address or config.stream.input,
+        where,
         high_water_mark_mb=config.stream.high_water_mark_mb,
-        message_bytes=detector.rows * detector.columns * BYTES_PER_PIXEL * TYPICAL_BATCH,
+        message_bytes=frame_bytes * TYPICAL_BATCH,
     )
 
 

@@ -50,7 +50,7 @@ ChargeLossOption = Annotated[
     ),
 ]
 DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Path of the frames.")]
-Files = Annotated[list[Path], typer.Argument(help="Recordings, or HDF5 with frames.")]
+Files = Annotated[list[Path], typer.Argument(help="Recordings, HDF5 with frames, or camera .bin.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Calibration file to write.")]
 
 

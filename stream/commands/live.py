@@ -24,6 +24,7 @@ from hexlive.stream.commands.options import (
     rate_hz,
 )
 from hexlive.stream.config import Config, load_config
+from hexlive.stream.interop.energies import step_calibration
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.listing import listed
 from hexlive.stream.model import Message
@@ -46,6 +47,9 @@ def run(
     calibration: Annotated[
         Path | None, typer.Option(help="Instead of detector.calibration in the configuration.")
     ] = None,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="The frames are float32 keV, of odin's LiveView.")
+    ] = False,
     backend: Backend = Device.auto,
     compat: Compat = None,
 ) -> None:
@@ -57,18 +61,22 @@ def run(
     """
     device, config = device_name(backend, compat), load_config(config_file)
     path = calibration or config.detector.calibration
-    if path is None:
-        raise typer.BadParameter("name a calibration: [detector] calibration, or --calibration.")
+    if calibrated == (path is not None):
+        raise typer.BadParameter(
+            "name a calibration, [detector] calibration or --calibration, or say that frames are "
+            "--calibrated."
+        )
     stream = config.stream
     outputs = Outputs(
         result=Path(stream.result),
         recording=Path(stream.record) if stream.record else None,
         publish=stream.publish,
     )
-    outputs.refuse({"the calibration": Path(path), "the configuration": config_file})
-    maps = load_calibration(Path(path))
+    file = Path(path) if path else None
+    outputs.refuse({"the calibration": file, "the configuration": config_file})
+    maps = step_calibration(config) if file is None else load_calibration(file)
     with (
-        closing(live_source(config)) as source,
+        closing(live_source(config, calibrated=calibrated)) as source,
         stop_on_signals() as stop,
         closing(ProgressSink()) as progress,
     ):
@@ -107,7 +115,7 @@ def record(
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="A recording, or HDF5 with frames.")],
+    file: Annotated[Path, typer.Argument(help="A recording, HDF5 with frames, or camera .bin.")],
     address: Address,
     rate: Annotated[str, typer.Option(help="Frames per second, or max.")] = "9000",
     loop: Annotated[bool, typer.Option(help="Again and again, each time a new series.")] = False,

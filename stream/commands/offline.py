@@ -22,6 +22,7 @@ from hexlive.stream.commands.options import (
 from hexlive.stream.config import ConfigError, load_config, with_overrides
 from hexlive.stream.cyclers import WithCycler, note_clock
 from hexlive.stream.files import refuse_same
+from hexlive.stream.interop.energies import step_calibration
 from hexlive.stream.reconstruction import reconstruct_file
 from hexlive.stream.recordings import open_file
 from hexlive.stream.recovery import recover as recover_file
@@ -30,12 +31,17 @@ from hexlive.stream.stopping import stop_on_signals
 
 
 def process(
-    file: Annotated[Path, typer.Argument(help="A recording, or HDF5 with frames.")],
-    calibration: Annotated[Path, typer.Option(help="Made by hexlive calibrate.")],
+    file: Annotated[Path, typer.Argument(help="A recording, HDF5 with frames, or camera .bin.")],
+    calibration: Annotated[
+        Path | None, typer.Option(help="Made by hexlive calibrate; not with --calibrated.")
+    ] = None,
     config_file: ConfigFile = None,
     dataset: Annotated[
         str | None, typer.Option(help="Path of the frames; default: the usual places.")
     ] = None,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="The frames are float32 keV (processed_frames).")
+    ] = False,
     backend: Backend = Device.auto,
     compat: Compat = None,
     cycler: CyclerFile = None,
@@ -47,7 +53,10 @@ def process(
     Example: hexlive process recording.h5 --calibration cal.h5 --out result.nxs
     """
     device, config = device_name(backend, compat), load_config(config_file)
-    source = open_file(file, dataset, config.detector.frame_rate_hz)
+    if calibrated == (calibration is not None):
+        raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
+    rate_hz = config.detector.frame_rate_hz
+    source = open_file(file, dataset, rate_hz, calibrated=calibrated)
     config = fit_detector(config, source.shape, explicit=config_file is not None)
     outputs = Outputs(result=out)
     outputs.refuse(
@@ -59,7 +68,7 @@ def process(
         }
     )
     log = cycler_log(cycler, cycler_offset)
-    maps = load_calibration(calibration)
+    maps = step_calibration(config) if calibration is None else load_calibration(calibration)
     with stop_on_signals() as stop, closing(ProgressSink(source.n_frames)) as progress:
         outcome = run_session(
             source if log is None else WithCycler(source, log),

@@ -1,0 +1,1 @@
+"""What other programs of a beamline write, send, and want to be told."""

@@ -1,0 +1,81 @@
+"""Opens what the configuration names of a facility, around one live run."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from hexlive.stream.config import Config, ConfigError
+from hexlive.stream.ct import TomographyReducer
+from hexlive.stream.interop.watch import FolderWatch, WatchedTomography
+from hexlive.stream.pipeline import Reducer, Report, Sink
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+LOG: Final = logging.getLogger(__name__)
+
+
+@contextmanager
+def watched(tomography: TomographyReducer, config: Config) -> Iterator[Reducer]:
+    """The CT reducer, which also takes the files of a folder where one is named.
+
+    Raises
+    ------
+    ConfigError, FileError
+        There is no such folder, or the broker cannot be listened to.
+    """
+    folder, facility = config.tomography.watch, config.facility
+    if folder is None:
+        if facility.stomp is not None:
+            raise ConfigError("facility.stomp needs tomography.watch, the folder of the scans.")
+        yield tomography
+        return
+    watch = FolderWatch(Path(folder))
+    with ExitStack() as stack:
+        if facility.stomp is not None:
+            broker = _module("broker", "stomp")
+            stack.enter_context(closing(broker.BrokerListener(facility, watch)))
+        yield stack.enter_context(closing(WatchedTomography(tomography, watch)))
+
+
+@contextmanager
+def reported(config: Config, recording: Callable[[], str]) -> Iterator[list[Sink[Report]]]:
+    """Sinks of reports for EPICS and Prometheus, as far as they are named.
+
+    Raises
+    ------
+    ConfigError, AddressError
+        A package is missing, or an address cannot be used.
+    """
+    facility = config.facility
+    sinks: list[Sink[Report]] = []
+    with ExitStack() as stack:
+        if facility.pva_prefix is not None:
+            epics = _module("epics", "pva_prefix")
+            where = facility.pva_interface
+            sinks.append(epics.MapServer(facility.pva_prefix, where, config.detector.shape))
+            stack.callback(sinks[-1].close)
+            _warn_if_open("the maps", where)
+        if facility.metrics_port is not None:
+            metrics, where = _module("metrics", "metrics_port"), facility.metrics_interface
+            sinks.append(metrics.MetricsServer(where, facility.metrics_port, recording))
+            stack.callback(sinks[-1].close)
+            _warn_if_open("the metrics", where)
+        yield sinks
+
+
+def _module(name: str, key: str) -> ModuleType:
+    """One of the modules that need a package which not every installation has."""
+    try:
+        return import_module(f"hexlive.stream.interop.{name}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"facility.{key} needs {error.name}: pip install 'hexlive[facility]'."
+        ) from error
+
+
+def _warn_if_open(what: str, interface: str) -> None:
+    if interface not in LOOPBACK:
+        LOG.warning("%s can be read by anyone who reaches %s.", what, interface)
