@@ -121,8 +121,7 @@ def transport_hz(frames: NDArray[np.uint16]) -> float:
     """Frames over ZeroMQ from one thread to another, decoded."""
     batch = Frames(series="s", first_frame=0, timestamp_s=0.0, frames=frames[:BATCH])
     n_messages = len(frames) // BATCH
-    size = batch.frames.nbytes
-    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=64, message_bytes=size)
+    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=64)
     with closing(listening) as source, closing(ZmqSender(source.address)) as sender:
 
         def send_and_receive() -> None:

@@ -21,13 +21,9 @@ from hexlive.stream.publisher import Publisher
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
 from hexlive.stream.results import CtResult
-from hexlive.stream.sending import ZmqSender
 from hexlive.stream.sinks import ResultFile
 from hexlive.stream.sources import ZmqSource
 from hexlive.stream.stopping import Stop
-
-BYTES_PER_PIXEL: Final = 2
-TYPICAL_BATCH: Final = 256
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -197,32 +193,21 @@ def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
     )
 
 
-def live_source(config: Config, address: str | None = None) -> ZmqSource:
-    """Listen at ``config.stream.input``, or at another address.
+def live_source(config: Config, address: str | None = None, keys: Path | None = None) -> ZmqSource:
+    """Listen at ``config.stream.input``, or at another address, with the keys or others.
 
     Raises
     ------
     AddressError
         The address cannot be used.
+    KeysError
+        The keys cannot be used.
     """
-    detector = config.detector
     return ZmqSource(
         address or config.stream.input,
         high_water_mark_mb=config.stream.high_water_mark_mb,
-        message_bytes=detector.rows * detector.columns * BYTES_PER_PIXEL * TYPICAL_BATCH,
+        keys=keys or config.security.folder,
     )
-
-
-def live_sender(address: str, shape: tuple[int, int], should_stop: Callable[[], bool]) -> ZmqSender:
-    """Send frames of this shape to an address.
-
-    Raises
-    ------
-    AddressError
-        The address cannot be used.
-    """
-    message_bytes = shape[0] * shape[1] * BYTES_PER_PIXEL * TYPICAL_BATCH
-    return ZmqSender(address, message_bytes=message_bytes, should_stop=should_stop)
 
 
 @contextmanager
