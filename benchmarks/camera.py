@@ -75,9 +75,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float)
     options = parser.parse_args()
     frames = np.load(options.file)
-    size = frames[:BATCH].nbytes
-    leg = ZmqSender(options.address, high_water_mark_mb=BUFFER_MB, message_bytes=size)
-    with closing(leg) as sender:
+    with closing(ZmqSender(options.address, high_water_mark_mb=BUFFER_MB)) as sender:
         print(json.dumps(send(sender, frames, options.frames, options.rate)), flush=True)
 
 

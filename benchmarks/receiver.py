@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from hexlive.benchmarks.camera import BATCH
 from hexlive.benchmarks.machine import resident_mb
 from hexlive.stream.calibration import load_calibration
 from hexlive.stream.config import Config
@@ -59,10 +58,7 @@ def measure(stage: str, calibration_file: Path, folder: Path) -> dict[str, Any]:
     """
     watch, config = Watch(), Config()
     config = replace(config, stream=replace(config.stream, idle_timeout_s=IDLE_S))
-    size = config.detector.rows * config.detector.columns * 2 * BATCH
-    listening = ZmqSource(
-        "tcp://127.0.0.1:*", high_water_mark_mb=HIGH_WATER_MARK_MB, message_bytes=size
-    )
+    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=HIGH_WATER_MARK_MB)
     with closing(listening) as source:
         if stage == STAGES[0]:
             _say(input=source.address)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hexlive.monitor.client import AddressError, Client, judge
+from hexlive.stream.keys import KeysError
 from hexlive.stream.model import Snapshot
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def monitor(
     when_stopped: Annotated[
         bool, typer.Option("--when-stopped", help="Picture the end of the run, not its present.")
     ] = False,
+    keys: Annotated[Path | None, typer.Option(help="Folder of CurveZMQ keys.")] = None,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the picture, pixels.")] = "1920x1080",
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -59,16 +61,18 @@ def monitor(
     """
     try:
         if snapshot is None:
-            raise typer.Exit(run_window(address))
-        save_snapshot(address, snapshot, timeout, parse_size(size), when_stopped=when_stopped)
-    except (AddressError, MonitorError) as error:
+            raise typer.Exit(run_window(address, keys))
+        save_snapshot(
+            address, snapshot, timeout, parse_size(size), when_stopped=when_stopped, keys=keys
+        )
+    except (AddressError, KeysError, MonitorError) as error:
         if debug:
             raise
         typer.echo(str(error), err=True)
         raise typer.Exit(2 if isinstance(error, AddressError) else 1) from error
 
 
-def run_window(address: str) -> int:
+def run_window(address: str, keys: Path | None = None) -> int:
     """Show the window until it is closed or the process is told to stop; returns the exit code.
 
     Raises
@@ -82,7 +86,7 @@ def run_window(address: str) -> int:
     _require_display()
     from hexlive.monitor.window import MonitorWindow
 
-    with Client(address) as client:
+    with Client(address, keys) as client:
         application = _application([])
         window = MonitorWindow(client)
         window.show()
@@ -97,6 +101,7 @@ def save_snapshot(
     size: tuple[int, int] = FULL_HD,
     *,
     when_stopped: bool = False,
+    keys: Path | None = None,
 ) -> None:
     """Wait for a snapshot and draw it into a PNG; no screen needed.
 
@@ -113,7 +118,7 @@ def save_snapshot(
         Nothing came within ``timeout_s``, the file cannot be written, or Qt is missing.
     """
     _require_qt()
-    with Client(address) as client:
+    with Client(address, keys) as client:
         snapshot = _awaited(client, timeout_s, when_stopped=when_stopped)
     render(snapshot, path, size)
 

@@ -7,11 +7,13 @@ that draws slowly, or not at all, never makes a queue.
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal
 
 import zmq
 
+from hexlive.stream.keys import secure
 from hexlive.stream.model import Snapshot
 from hexlive.stream.wire import WireError, decode
 
@@ -36,6 +38,8 @@ class Client:
     ----------
     address
         Of the publisher, such as ``tcp://127.0.0.1:5556``.
+    keys
+        Folder of CurveZMQ keys; None: none.
 
     Attributes
     ----------
@@ -45,17 +49,22 @@ class Client:
         Of these, snapshots that a newer one replaced before anybody took them.
     invalid
         Messages dropped, by reason.
+    missed
+        Snapshots that were sent and did not come: the publisher waits for nobody.
 
     Raises
     ------
     AddressError
         The address is malformed. That nobody listens there is no error: wait.
+    KeysError
+        The keys cannot be used.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, keys: Path | None = None) -> None:
         self.address = address
         self.received = 0
         self.overwritten = 0
+        self.missed = 0
         self.invalid: Counter[str] = Counter()
         self._slot: Snapshot | None = None
         self._newest: Snapshot | None = None
@@ -63,7 +72,7 @@ class Client:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._context = zmq.Context()
-        self._socket = self._connected(address)
+        self._socket = self._connected(address, keys)
         self._thread = threading.Thread(target=self._receive, name="snapshots", daemon=True)
         self._thread.start()
 
@@ -106,7 +115,7 @@ class Client:
     ) -> None:
         self.close()
 
-    def _connected(self, address: str) -> zmq.Socket[bytes]:
+    def _connected(self, address: str, keys: Path | None) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.SUB)
         socket.linger = 0
         socket.rcvhwm = RECEIVE_HIGH_WATER_MARK
@@ -114,12 +123,17 @@ class Client:
         socket.heartbeat_ivl = HEARTBEAT_MS
         socket.subscribe(b"")
         try:
+            if keys is not None:
+                secure(socket, keys, listening=False)
             socket.connect(address)
         except zmq.ZMQError as error:
             self._context.destroy()
             raise AddressError(
                 f"{address!r} is not an address to connect to ({error}); write tcp://HOST:PORT."
             ) from error
+        except ValueError:
+            self._context.destroy()
+            raise
         return socket
 
     def _receive(self) -> None:
@@ -142,10 +156,18 @@ class Client:
     def _store(self, snapshot: Snapshot) -> None:
         with self._lock:
             self.received += 1
+            if self._newest is not None:
+                self.missed += _skipped_between(self._newest, snapshot)
             self.overwritten += self._slot is not None
             if self._newest is None or _evidence(snapshot) != _evidence(self._newest):
                 self._changed_s = time.monotonic()
             self._slot = self._newest = snapshot
+
+
+def _skipped_between(older: Snapshot, newer: Snapshot) -> int:
+    """Snapshots that were sent between these two of one run; 0 where another run began."""
+    same_run = newer.sequence > older.sequence
+    return newer.sequence - older.sequence - 1 if same_run else 0
 
 
 def judge(snapshot: Snapshot, age_s: float) -> Freshness:

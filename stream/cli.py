@@ -10,7 +10,9 @@ import typer
 
 from hexlive.stream.commands import export, live, offline, simulate
 from hexlive.stream.commands.calibrate import calibrate
+from hexlive.stream.commands.options import KeysFolder
 from hexlive.stream.doctor import examine
+from hexlive.stream.keys import make_keys
 
 app = typer.Typer(
     help="Live Compton and electron-momentum maps, and CT at scan end, from a HEXITEC stream.",
@@ -44,18 +46,22 @@ def monitor(
         Path | None, typer.Option(help="Draw one picture to this PNG, without a screen.")
     ] = None,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds to wait for data.")] = 30,
+    keys: KeysFolder = None,
 ) -> None:
     """Open a window on a running pipeline, here or elsewhere.
 
     Example: hexlive monitor tcp://127.0.0.1:5556
     """
-    raise typer.Exit(subprocess.call(monitor_command(address, snapshot, timeout_s)))
+    raise typer.Exit(subprocess.call(monitor_command(address, snapshot, timeout_s, keys)))
 
 
-def monitor_command(address: str, snapshot: Path | None, timeout_s: float) -> list[str]:
+def monitor_command(
+    address: str, snapshot: Path | None, timeout_s: float, keys: Path | None = None
+) -> list[str]:
     """The monitor is a program of its own, so that nothing here ever needs Qt."""
     command = [sys.executable, "-m", "hexlive.monitor.app", address, "--timeout", str(timeout_s)]
-    return command if snapshot is None else [*command, "--snapshot", str(snapshot)]
+    options = {"--snapshot": snapshot, "--keys": keys}
+    return command + [word for name, path in options.items() if path for word in (name, str(path))]
 
 
 @app.command(
@@ -72,6 +78,21 @@ def bench(context: typer.Context) -> None:
     """
     command = [sys.executable, "-m", "hexlive.benchmarks.app", *context.args]
     raise typer.Exit(subprocess.call(command))
+
+
+@app.command()
+def keys(
+    out: Annotated[Path, typer.Option(help="Folder for the keys; made if it is not there.")],
+    client: Annotated[
+        list[str], typer.Option("--client", help="Name of an end that connects; may be repeated.")
+    ] = ["client"],  # noqa: B006
+) -> None:
+    """Make CurveZMQ keys for the end that listens, and for those that connect to it.
+
+    Example: hexlive keys --out keys --client camera --client screen
+    """
+    for path in make_keys(out, client):
+        print(path)
 
 
 @app.command()

@@ -130,6 +130,18 @@ class MonitorSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SecuritySettings:
+    """Who may speak: ``keys`` is the folder of CurveZMQ keys of both legs; None: no keys."""
+
+    keys: str | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the keys."""
+        return None if self.keys is None else Path(self.keys)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """Everything that can be set; the defaults are those of Huang et al. (2024)."""
 
@@ -145,6 +157,7 @@ class Config:
     stream: StreamSettings = field(default_factory=StreamSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     facility: FacilitySettings = field(default_factory=FacilitySettings)
+    security: SecuritySettings = field(default_factory=SecuritySettings)
 
     def __post_init__(self) -> None:
         """Refuse tables that contradict each other.

@@ -122,7 +122,7 @@ class GrowingFile:
         """Append a whole chunk that is packed already; no rows may be waiting for one."""
         store = self._stores[name]
         offset = store.write(packed, self._bytes.fileno())
-        self._note(Chunk(name, offset, len(packed), checksum(packed)))
+        self._note(Chunk(name, offset, len(packed), checksum(packed.data)))
 
     def flush(self) -> None:
         """Hand everything so far to the operating system.

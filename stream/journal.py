@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from hexlive.stream.files import FileError, index_of
 
@@ -101,7 +99,7 @@ class Tail(Step, frozen=True, tag=True):
 AnyStep = Group | Mark | Value | Link | Store | Column | Rows | Chunk | Tail
 
 
-def checksum(data: bytes | NDArray[np.uint8]) -> int:
+def checksum(data: bytes | memoryview) -> int:
     """CRC-32."""
     return zlib.crc32(data)
 

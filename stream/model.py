@@ -196,6 +196,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         Fractions of clusters of one, two, and more pixels.
     recording
         What the recorder does: "off", "recording", or the sentence of its failure.
+    queued_mb, queued_most_mb
+        What has arrived and waits to be processed, now and at most so far, MB.
     """
 
     rate_hz: float
@@ -208,6 +210,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     occupancy: float
     cluster_fractions: tuple[float, float, float]
     recording: str
+    queued_mb: float = 0.0
+    queued_most_mb: float = 0.0
 
 
 class TrendRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from hexlive.stream.exposure import Tally, Totals
+from hexlive.stream.inbox import NONE_QUEUED, Queued
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import AnyMessage, Frames, Message
 
@@ -29,6 +30,16 @@ class Source(Protocol):
         ...
 
     def __iter__(self) -> Iterator[AnyMessage | None]: ...
+
+
+@runtime_checkable
+class Queueing(Protocol):
+    """A source in which messages wait to be processed."""
+
+    @property
+    def queued(self) -> Queued:
+        """How much waits."""
+        ...
 
 
 class Reducer(Protocol):
@@ -86,6 +97,8 @@ class Report:
         Frames per second since the last report.
     backlog_ms
         Age of the newest frame when it was counted; None for files.
+    queued
+        What has arrived and waits to be processed.
     """
 
     final: bool
@@ -97,6 +110,7 @@ class Report:
     rejected: Counter[str]
     rate_hz: float
     backlog_ms: float | None
+    queued: Queued = NONE_QUEUED
 
     def find(self, kind: type[Result]) -> Result | None:
         """The result of this kind, if there is one."""
@@ -236,7 +250,7 @@ class _Reporter:
 
     def report(self, *, closed: Tally | None = None, stopped: bool = False) -> Report:
         """Ask every reducer for its result and hand the report to every sink."""
-        elapsed_s = self.silent_s
+        elapsed_s, source = self.silent_s, self._source
         report = Report(
             final=closed is not None,
             stopped=stopped,
@@ -244,9 +258,10 @@ class _Reporter:
             results=tuple(reducer.snapshot() for reducer in self._reducers),
             tally=closed or self._ledger.tally(),
             totals=self._ledger.totals(),
-            rejected=self._ledger.rejected + self._source.rejected,
+            rejected=self._ledger.rejected + source.rejected,
             rate_hz=self._n_frames / elapsed_s if elapsed_s > 0 else 0.0,
             backlog_ms=None if stopped else self._backlog_ms,
+            queued=source.queued if isinstance(source, Queueing) else NONE_QUEUED,
         )
         for sink in self._sinks:
             sink.put(report)

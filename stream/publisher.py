@@ -1,7 +1,9 @@
 """The display leg: reports to snapshots, published newest-wins; it never waits for anyone."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -14,7 +16,7 @@ from hexlive.stream.drift import DriftResult
 from hexlive.stream.model import CtView, Health, Snapshot
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
-from hexlive.stream.sources import Endpoint
+from hexlive.stream.sockets import MB, Endpoint
 from hexlive.stream.wire import encode
 
 QUEUED_SNAPSHOTS: Final = 2
@@ -45,7 +47,12 @@ class Publisher:
         self._sequence = 0
         self._last: Snapshot | None = None
         self._endpoint = Endpoint(
-            zmq.PUB, address, bind=True, high_water_mark=QUEUED_SNAPSHOTS, linger_ms=LINGER_MS
+            zmq.PUB,
+            address,
+            bind=True,
+            high_water_mark=QUEUED_SNAPSHOTS,
+            linger_ms=LINGER_MS,
+            keys=config.security.folder,
         )
 
     @property
@@ -55,6 +62,8 @@ class Publisher:
 
     def put(self, report: Report) -> None:
         """Publish a report; nothing to wait for, nothing queued."""
+        refused = Counter(display_handshake=self._endpoint.refused())
+        report = replace(report, rejected=report.rejected + refused)
         self._last = display(report, self._config, self._sequence, self._recording())
         self._send()
 
@@ -126,6 +135,8 @@ def _health(report: Report, compton: ComptonResult, recording: str) -> Health:
         occupancy=compton.occupancy,
         cluster_fractions=cluster_fractions(compton.counts),
         recording=recording,
+        queued_mb=report.queued.now_bytes / MB,
+        queued_most_mb=report.queued.most_bytes / MB,
     )
 
 

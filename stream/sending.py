@@ -3,20 +3,22 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import zmq
 
 from hexlive.stream.model import Frames, Message
-from hexlive.stream.sources import POLL_MS, Endpoint, messages_within
-from hexlive.stream.wire import encode
+from hexlive.stream.sockets import MB, POLL_MS, Endpoint
+from hexlive.stream.wire import Buffer, encode
 
 LINGER_MS: Final = 10_000
 LATE_S: Final = 1.0
 LONGEST_S: Final = 10.0
 NAP_S: Final = 0.05
 PATIENCE_WAITS: Final = 60  # of POLL_MS, then the user is told
+FEWEST_MESSAGES: Final = 2  # so that sending overlaps with making the next
 LOG: Final = logging.getLogger(__name__)
 
 
@@ -27,13 +29,19 @@ class ZmqSender:
     ----------
     address
         Connects; a leading ``@`` binds.
+    high_water_mark_mb
+        Bound on what waits in ZeroMQ, in MB, but always room for two messages.
     should_stop
         Asked while waiting; when it says so, ``send`` gives up.
+    keys
+        Folder of CurveZMQ keys; None: none.
 
     Raises
     ------
     AddressError
         The address cannot be used.
+    KeysError
+        The keys cannot be used.
     """
 
     def __init__(
@@ -41,34 +49,54 @@ class ZmqSender:
         address: str,
         *,
         high_water_mark_mb: float = 64.0,
-        message_bytes: int = 1,
         should_stop: Callable[[], bool] = lambda: False,
+        keys: Path | None = None,
     ) -> None:
         self._should_stop = should_stop
-        limit = messages_within(high_water_mark_mb, message_bytes)
+        self._limit_bytes, self._largest_bytes = high_water_mark_mb * MB, 0
         self._endpoint = Endpoint(
-            zmq.PUSH, address, bind=False, high_water_mark=limit, linger_ms=LINGER_MS
+            zmq.PUSH,
+            address,
+            bind=False,
+            high_water_mark=FEWEST_MESSAGES,
+            linger_ms=LINGER_MS,
+            keys=keys,
         )
 
     def send(self, message: Message) -> bool:
         """Send one message; False if asked to stop before a receiver could take it."""
-        socket = self._endpoint.socket
+        socket, parts = self._endpoint.socket, self._packed(message)
         waits = 0
         while not socket.poll(POLL_MS, zmq.POLLOUT):
             if self._should_stop():
                 return False
             waits += 1
             if waits == PATIENCE_WAITS:
-                LOG.warning("waiting for a receiver at %s", self._endpoint.address)
-        socket.send_multipart(encode(message), copy=False)
+                self._say_waiting()
+        socket.send_multipart(parts, copy=False)
         return True
 
     def try_send(self, message: Message) -> bool:
         """Send one message if it can be queued at once; False if not, and it is not sent."""
+        parts = self._packed(message)
         if not self._endpoint.socket.poll(0, zmq.POLLOUT):
             return False
-        self._endpoint.socket.send_multipart(encode(message), copy=False)
+        self._endpoint.socket.send_multipart(parts, copy=False)
         return True
+
+    def _packed(self, message: Message) -> list[Buffer]:
+        """ZeroMQ counts messages: let in as many of the largest so far as the bound allows."""
+        parts = encode(message)
+        n_bytes = sum(len(part) for part in parts)
+        if n_bytes > self._largest_bytes:
+            self._largest_bytes = n_bytes
+            self._endpoint.socket.sndhwm = max(FEWEST_MESSAGES, int(self._limit_bytes / n_bytes))
+        return parts
+
+    def _say_waiting(self) -> None:
+        refused = self._endpoint.refused()
+        why = "; it turned this sender away: are the keys the right ones?" if refused else ""
+        LOG.warning("waiting for a receiver at %s%s", self._endpoint.address, why)
 
     def send_all(self, messages: Iterable[Message]) -> None:
         """Send messages until they end or a stop is asked for."""

@@ -23,13 +23,11 @@ from hexlive.stream.publisher import Publisher
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
 from hexlive.stream.results import CtResult
-from hexlive.stream.sending import ZmqSender
 from hexlive.stream.sinks import ResultFile
 from hexlive.stream.sources import ZmqSource
 from hexlive.stream.stopping import Stop
 
 BYTES_PER_PIXEL: Final = 2
-TYPICAL_BATCH: Final = 256
 LIVEVIEW: Final = "odin+"
 
 LOG: Final = logging.getLogger(__name__)
@@ -206,12 +204,18 @@ def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
 
 
 def live_source(
-    config: Config, address: str | None = None, *, calibrated: bool = False
+    config: Config,
+    address: str | None = None,
+    keys: Path | None = None,
+    *,
+    calibrated: bool = False,
 ) -> ZmqSource | OdinSource:
     """Listen at ``config.stream.input``, or at another address; ``odin+`` in front is a LiveView.
 
     Parameters
     ----------
+    keys
+        Instead of those of the configuration.
     calibrated
         Frames of the LiveView are float32, keV.
 
@@ -219,15 +223,16 @@ def live_source(
     ------
     AddressError
         The address cannot be used.
+    KeysError
+        The keys cannot be used.
     """
     detector, where = config.detector, address or config.stream.input
-    frame_bytes = detector.rows * detector.columns * BYTES_PER_PIXEL
     if where.startswith(LIVEVIEW):
         return OdinSource(
             where.removeprefix(LIVEVIEW),
             frame_rate_hz=detector.frame_rate_hz,
             high_water_mark_mb=config.stream.high_water_mark_mb,
-            frame_bytes=frame_bytes,
+            frame_bytes=detector.rows * detector.columns * BYTES_PER_PIXEL,
             dataset=config.stream.dataset,
             calibrated=calibrated,
         )
@@ -238,20 +243,8 @@ def live_source(
     return ZmqSource(
         where,
         high_water_mark_mb=config.stream.high_water_mark_mb,
-        message_bytes=frame_bytes * TYPICAL_BATCH,
+        keys=keys or config.security.folder,
     )
-
-
-def live_sender(address: str, shape: tuple[int, int], should_stop: Callable[[], bool]) -> ZmqSender:
-    """Send frames of this shape to an address.
-
-    Raises
-    ------
-    AddressError
-        The address cannot be used.
-    """
-    message_bytes = shape[0] * shape[1] * BYTES_PER_PIXEL * TYPICAL_BATCH
-    return ZmqSender(address, message_bytes=message_bytes, should_stop=should_stop)
 
 
 @contextmanager

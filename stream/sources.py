@@ -1,109 +1,99 @@
 """Where messages come from: a ZeroMQ socket here, files in ``hexlive.stream.recordings``."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import zmq
 
+from hexlive.stream.inbox import Inbox, Parts, Queued
 from hexlive.stream.model import AnyMessage
+from hexlive.stream.sockets import MB, POLL_MS, Endpoint
 from hexlive.stream.wire import WireError, decode
 
-POLL_MS: Final = 50
-MAX_MESSAGE_BYTES: Final = 256 << 20
-MB: Final = 1_000_000
-
-
-class AddressError(ValueError):
-    """An address that cannot be used; the sentence says which and why."""
-
-
-class Endpoint:
-    """A ZeroMQ socket with a context of its own.
-
-    Parameters
-    ----------
-    kind
-        zmq.PUSH, zmq.PULL or zmq.PUB.
-    address
-        ``tcp://host:port``; ``@`` in front binds, ``>`` connects, else ``bind`` decides.
-    high_water_mark
-        Messages that may be queued here.
-    linger_ms
-        How long closing waits for what is queued.
-
-    Raises
-    ------
-    AddressError
-        The address is malformed, in use, or not on this machine.
-    """
-
-    def __init__(
-        self, kind: int, address: str, *, bind: bool, high_water_mark: int, linger_ms: int = 0
-    ) -> None:
-        bind = {"@": True, ">": False}.get(address[:1], bind)
-        where = address.lstrip("@>")
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.socket = self._context.socket(kind)
-        self.socket.hwm = high_water_mark  # ZeroMQ heeds options only before bind or connect
-        self.socket.maxmsgsize = MAX_MESSAGE_BYTES
-        self.socket.immediate = True  # queue only for a peer that is there
-        self.socket.linger = linger_ms
-        try:
-            self.socket.bind(where) if bind else self.socket.connect(where)
-        except zmq.ZMQError as error:
-            self.close()
-            verb = "listen on" if bind else "connect to"
-            raise AddressError(f"Cannot {verb} {where}: {error.strerror}.") from error
-
-    @property
-    def address(self) -> str:
-        """The endpoint as bound or connected, with its real port."""
-        return self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
-
-    def close(self) -> None:
-        """Close the socket; waits for what is queued as long as ``linger_ms`` allows."""
-        self.socket.close()
-        self._context.term()
-
-
-def messages_within(limit_mb: float, message_bytes: int) -> int:
-    """Number of messages that a byte bound allows; at least 2, so that sending overlaps."""
-    return max(2, int(limit_mb * MB / max(message_bytes, 1)))
+# In ZeroMQ itself; what waits longer waits in the inbox. With keys and a mark of 1 nothing arrives.
+SOCKET_MESSAGES: Final = 4
 
 
 class ZmqSource:
-    """The data leg's receiving end: PULL, bounded; a slow run blocks the sender.
+    """The data leg's receiving end: PULL, bounded in bytes; a slow run blocks the sender.
 
-    Iterating gives messages, and None when nothing valid came for a moment, so that the caller can
-    look at its clocks. Bytes that are no message are counted in ``rejected`` and dropped.
+    A thread takes messages off the socket; iterating decodes them here, and gives None when nothing
+    valid came for a moment, so that the caller can look at its clocks. Bytes that are no message
+    are counted in ``rejected`` and dropped; peers that were turned away are counted as
+    ``handshake``.
+
+    Parameters
+    ----------
+    high_water_mark_mb
+        Bound on what waits here, in MB; four more messages may wait in ZeroMQ.
+    keys
+        Folder of CurveZMQ keys; None: none.
     """
 
     live = True
 
-    def __init__(self, address: str, *, high_water_mark_mb: float, message_bytes: int) -> None:
+    def __init__(
+        self, address: str, *, high_water_mark_mb: float, keys: Path | None = None
+    ) -> None:
         self.rejected: Counter[str] = Counter()
-        limit = messages_within(high_water_mark_mb, message_bytes)
-        self._endpoint = Endpoint(zmq.PULL, address, bind=True, high_water_mark=limit)
+        self._endpoint = Endpoint(
+            zmq.PULL, address, bind=True, high_water_mark=SOCKET_MESSAGES, keys=keys
+        )
+        self._inbox = Inbox(high_water_mark_mb * MB)
+        self._refused = 0
+        self._fault: zmq.ZMQError | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._receive, name="inbox", daemon=True)
+        self._thread.start()
 
     @property
     def address(self) -> str:
         """The endpoint as bound or connected, with its real port."""
         return self._endpoint.address
 
-    def __iter__(self) -> Iterator[AnyMessage | None]:
-        socket = self._endpoint.socket
-        while True:
-            yield self._decoded(socket) if socket.poll(POLL_MS) else None
+    @property
+    def queued(self) -> Queued:
+        """What has arrived and waits to be processed."""
+        return self._inbox.queued
 
-    def _decoded(self, socket: zmq.Socket[bytes]) -> AnyMessage | None:
-        parts = socket.recv_multipart(copy=False)
+    def __iter__(self) -> Iterator[AnyMessage | None]:
+        while True:
+            parts = self._inbox.take(POLL_MS / 1000)
+            if self._refused:
+                self.rejected["handshake"] = self._refused
+            if self._fault is not None:
+                raise self._fault
+            yield None if parts is None else self._decoded(parts)
+
+    def _decoded(self, parts: Parts) -> AnyMessage | None:
         try:
             return decode([part.buffer for part in parts])
         except WireError as error:
             self.rejected[str(error).split(":", 1)[0]] += 1
             return None
 
+    def _receive(self) -> None:
+        """Off the socket, into the inbox; its full inbox is what makes the sender wait."""
+        socket = self._endpoint.socket
+        poller = zmq.Poller()
+        poller.register(socket, zmq.POLLIN)
+        poller.register(self._endpoint.events, zmq.POLLIN)
+        try:
+            while not self._closing.is_set():
+                ready = dict(poller.poll(POLL_MS))
+                if socket in ready:
+                    self._inbox.put(socket.recv_multipart(copy=False))
+                if self._endpoint.events in ready:
+                    self._refused = self._endpoint.refused()
+        except zmq.ZMQError as error:
+            self._fault = error
+
     def close(self) -> None:
         """Close the socket; what was not read yet is lost to this receiver."""
+        self._closing.set()
+        self._inbox.close()
+        self._thread.join()
         self._endpoint.close()

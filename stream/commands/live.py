@@ -17,6 +17,7 @@ from hexlive.stream.commands.options import (
     Backend,
     Compat,
     Device,
+    KeysFolder,
     Sparse,
     conclude,
     device_name,
@@ -32,10 +33,9 @@ from hexlive.stream.pipeline import Pace
 from hexlive.stream.pipeline import run as run_pipeline
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.recordings import FileSource, open_file
-from hexlive.stream.sending import paced
+from hexlive.stream.sending import ZmqSender, paced
 from hexlive.stream.session import (
     Outputs,
-    live_sender,
     live_source,
     run_session,
 )
@@ -93,6 +93,7 @@ def record(
     idle_timeout_s: Annotated[
         float | None, typer.Option("--idle-timeout", help="End after so many silent seconds.")
     ] = None,
+    keys: KeysFolder = None,
 ) -> None:
     """Record a stream without processing it.
 
@@ -100,7 +101,7 @@ def record(
     """
     config = Config()
     with (
-        closing(live_source(config, address)) as source,
+        closing(live_source(config, address, keys)) as source,
         stop_on_signals() as stop,
         closing(ProgressSink()) as progress,
         closing(Recorder(out)) as recorder,
@@ -121,6 +122,7 @@ def replay(
     loop: Annotated[bool, typer.Option(help="Again and again, each time a new series.")] = False,
     dataset: Annotated[str | None, typer.Option(help="Path of the frames.")] = None,
     sparse: Sparse = None,
+    keys: KeysFolder = None,
 ) -> None:
     """Send a recording as a stream.
 
@@ -131,7 +133,7 @@ def replay(
     listing = listing_adu(sparse, source.shape)
     with (
         stop_on_signals() as stop,
-        closing(live_sender(address, source.shape, stop.asked)) as sender,
+        closing(ZmqSender(address, should_stop=stop.asked, keys=keys)) as sender,
     ):
         sender.send_all(listed(paced(_series(source, loop), speed_hz, stop.asked), listing))
 

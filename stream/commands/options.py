@@ -43,6 +43,9 @@ Compat = Annotated[
 Address = Annotated[
     str, typer.Option("--to", help="Address of the receiver; a leading @ binds instead.")
 ]
+KeysFolder = Annotated[
+    Path | None, typer.Option("--keys", help="Folder of CurveZMQ keys; see docs/security.md.")
+]
 Sparse = Annotated[
     str | None,
     typer.Option(

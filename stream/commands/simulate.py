@@ -12,13 +12,12 @@ import typer
 from hexlive.stream.commands.console import say
 from hexlive.stream.commands.demo import run_demo
 from hexlive.stream.commands.experiment import WHOLE_S, run_experiment
-from hexlive.stream.commands.options import ConfigFile, Sparse, listing_adu, rate_hz
+from hexlive.stream.commands.options import ConfigFile, KeysFolder, Sparse, listing_adu, rate_hz
 from hexlive.stream.config import Config, ConfigError, load_config
 from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.listing import Listing, listed
 from hexlive.stream.recorder import RecordingWriter
-from hexlive.stream.sending import paced
-from hexlive.stream.session import live_sender
+from hexlive.stream.sending import ZmqSender, paced
 from hexlive.stream.simulator.scene import FLAT_COUNTS, LINES_COUNTS
 from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 from hexlive.stream.simulator.truth import truth
@@ -79,6 +78,7 @@ def simulate(
     ] = None,
     sparse: Sparse = None,
     config_file: ConfigFile = None,
+    keys: KeysFolder = None,
 ) -> None:
     """Simulate an experiment, or a calibration, with known truth, as a stream or as a recording.
 
@@ -110,7 +110,7 @@ def simulate(
         _write(simulator, config, out, calibration, truth_file)
     elif address is not None:
         _write_beside(simulator, config, calibration, truth_file)
-        _send(simulator, config, address, speed_hz, listing)
+        _send(simulator, address, speed_hz, listing, keys or config.security.folder)
 
 
 def _refuse_targets(address: str | None, out: Path | None, sparse: str | None) -> None:
@@ -133,11 +133,15 @@ def _write_beside(
 
 
 def _send(
-    simulator: Simulator, config: Config, address: str, speed_hz: float | None, listing: Listing
+    simulator: Simulator,
+    address: str,
+    speed_hz: float | None,
+    listing: Listing,
+    keys: Path | None,
 ) -> None:
     with (
         stop_on_signals() as stop,
-        closing(live_sender(address, config.detector.shape, stop.asked)) as sender,
+        closing(ZmqSender(address, should_stop=stop.asked, keys=keys)) as sender,
     ):
         messages = simulator.messages(started_s=time.time())
         sender.send_all(listed(paced(messages, speed_hz, stop.asked), listing))

@@ -11,7 +11,7 @@ from p4p.server.thread import SharedPV
 
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import ComptonResult
-from hexlive.stream.sources import AddressError
+from hexlive.stream.sockets import AddressError
 
 MAPS: Final = ("emf", "emf_sigma", "compton_counts")
 NT: Final = NTNDArray()

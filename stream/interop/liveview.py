@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hexlive.stream.interop.blobs import Shape, Unpacker
 from hexlive.stream.interop.energies import MAX_ADU, as_adu
 from hexlive.stream.model import AnyMessage, Count, Frames, Segment, Side, Start
-from hexlive.stream.sources import POLL_MS, Endpoint, messages_within
+from hexlive.stream.sockets import MB, POLL_MS, Endpoint
 from hexlive.stream.wire import Buffer, WireError
 
 BATCH_FRAMES: Final = 256
@@ -160,7 +160,7 @@ class OdinSource:
         self._rate_hz = frame_rate_hz
         self._reader = FrameReader(dataset, calibrated=calibrated)
         self._series: str | None = None
-        limit = messages_within(high_water_mark_mb, frame_bytes)
+        limit = max(2, int(high_water_mark_mb * MB / frame_bytes))
         self._endpoint = Endpoint(zmq.SUB, address, bind=False, high_water_mark=limit)
         self._endpoint.socket.subscribe(b"")
 

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import ComptonResult, CtResult
-from hexlive.stream.sources import AddressError
+from hexlive.stream.sockets import AddressError
 
 RECORDER: Final = ("off", "recording", "stopped")  # the last stands for any sentence of failure
 LOG: Final = logging.getLogger(__name__)

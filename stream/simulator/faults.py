@@ -235,7 +235,7 @@ def series_changes(messages: Messages, random: np.random.Generator) -> Injected:
 
 def no_end(messages: Messages, random: np.random.Generator) -> Injected:
     """The end of the series never comes."""
-    heard = [each for each in messages if not isinstance(each, End)]
+    heard: list[AnyMessage] = [each for each in messages if not isinstance(each, End)]
     return Injected([packed(each) for each in heard], heard)
 
 

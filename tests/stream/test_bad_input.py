@@ -163,7 +163,7 @@ def test_a_jump_of_the_frame_number_is_missing_frames_live_recorded_and_replayed
     assert missing(offline.result) == expected
     for rate in ("max", "9000"):
         replayed = Outputs(result=tmp_path / f"{rate}.nxs")
-        listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10, message_bytes=100_000)
+        listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10)
         with closing(listening) as source:
             thread = threading.Thread(
                 target=run_session, args=(source, config, calibration, replayed)

@@ -99,7 +99,7 @@ def test_counts_and_losses_over_sockets_are_those_of_whole_frames(
     whole = Outputs(result=tmp_path / "whole.nxs")
     run_session(type(lossy_source)(messages), config, calibration, whole)
     sparse = Outputs(result=tmp_path / "sparse.nxs", recording=tmp_path / "sparse.h5")
-    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10, message_bytes=100_000)
+    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10)
     with closing(listening) as source:
 
         def send() -> None:
@@ -136,7 +136,7 @@ def test_a_recording_is_replayed_as_lists(
     run_session(source, config, calibration, whole)
     listing_adu = tmp_path / "listing.npy"
     np.save(listing_adu, np.full((12, 10), 1050.0))
-    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10, message_bytes=100_000)
+    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10)
     received, sparse = [], Outputs(result=tmp_path / "sparse.nxs")
 
     class Recorder:

@@ -12,7 +12,7 @@ from hexlive.stream.config import Config
 from hexlive.stream.model import CtView, Snapshot
 from hexlive.stream.publisher import MAX_SLICE_PX, thinned
 from hexlive.stream.session import Outputs, run_session
-from hexlive.stream.sources import AddressError
+from hexlive.stream.sockets import AddressError
 
 PATIENCE_S = 20.0
 

@@ -58,7 +58,7 @@ def test_replaying_the_recording_through_zeromq_gives_the_counts_of_the_live_run
     live: Outputs, config: Config, calibration: Calibration, tmp_path: Path
 ) -> None:
     replayed = tmp_path / "replayed.nxs"
-    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10, message_bytes=100_000)
+    listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10)
     with closing(listening) as source:
 
         def send() -> None:

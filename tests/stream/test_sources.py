@@ -12,14 +12,15 @@ import zmq
 
 from hexlive.stream.model import AnyMessage, Frames
 from hexlive.stream.sending import ZmqSender, paced
-from hexlive.stream.sources import AddressError, ZmqSource
+from hexlive.stream.sockets import AddressError
+from hexlive.stream.sources import ZmqSource
 
 PATIENCE_S = 20.0
 
 
 @pytest.fixture
 def source() -> Iterator[ZmqSource]:
-    opened = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=1, message_bytes=100_000)
+    opened = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=1)
     with closing(opened):
         yield opened
 
@@ -86,9 +87,7 @@ def test_a_port_scan_does_nothing(source: ZmqSource, hello: bytes) -> None:
 
 def test_a_receiver_that_does_not_read_makes_the_sender_wait(source: ZmqSource) -> None:
     stalled = threading.Event()
-    sender = ZmqSender(
-        source.address, high_water_mark_mb=1, message_bytes=102_400, should_stop=stalled.is_set
-    )
+    sender = ZmqSender(source.address, high_water_mark_mb=1, should_stop=stalled.is_set)
     with closing(sender):
         timer = threading.Timer(1.0, stalled.set)
         timer.start()
@@ -109,19 +108,19 @@ def test_without_a_receiver_nothing_is_queued_and_a_stop_is_heard() -> None:
 
 def test_a_port_in_use_is_named(source: ZmqSource) -> None:
     with pytest.raises(AddressError, match=source.address):
-        ZmqSource(source.address, high_water_mark_mb=1, message_bytes=1)
+        ZmqSource(source.address, high_water_mark_mb=1)
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1:x", "tcp://192.0.2.1:5555"])
 def test_a_wrong_address_is_refused_with_the_address(address: str) -> None:
     with pytest.raises(AddressError, match=address):
-        ZmqSource(address, high_water_mark_mb=1, message_bytes=1)
+        ZmqSource(address, high_water_mark_mb=1)
 
 
 def test_the_signs_before_an_address_choose_who_binds(free_addresses: list[str]) -> None:
     address = free_addresses[0]
     with closing(ZmqSender(f"@{address}")) as sender:
-        connecting = ZmqSource(f">{address}", high_water_mark_mb=1, message_bytes=1)
+        connecting = ZmqSource(f">{address}", high_water_mark_mb=1)
         with closing(connecting) as source:
             sender.send(batch())
             assert isinstance(receive(source, 1)[0], Frames)

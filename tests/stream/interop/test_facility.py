@@ -11,7 +11,7 @@ from hexlive.stream.config import Config, ConfigError, load_config
 from hexlive.stream.interop.facility import reported, watched
 from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.interop.watch import WatchedTomography
-from hexlive.stream.sources import AddressError
+from hexlive.stream.sockets import AddressError
 
 
 class NoTomography:

@@ -17,7 +17,7 @@ from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.pipeline import Report
 from hexlive.stream.session import Outputs, run_session
-from hexlive.stream.sources import AddressError
+from hexlive.stream.sockets import AddressError
 
 
 def read(address: str) -> dict[str, float]:

@@ -80,12 +80,22 @@ WRITER = """
 import sys
 import numpy as np
 import h5py
-from hexlive.stream.nxtomo import ScanGroup
 with h5py.File(sys.argv[1], "w") as file:
-    group = ScanGroup(file.create_group("entry1/tomo_entry"), (4, 8))
+    scan, n_images = file.create_group("entry1/tomo_entry"), 0
+    scan["definition"] = "NXtomo"
+    columns = {
+        name: scan.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape))
+        for name, dtype, shape in (
+            ("instrument/detector/data", "<u2", (4, 8)),
+            ("instrument/detector/image_key", "u1", ()),
+            ("sample/rotation_angle", "<f8", ()),
+        )
+    }
     for line in sys.stdin:
-        n = int(line)
-        group.append(np.ones((n, 4, 8), "<u2"), np.zeros(n), np.zeros(n, np.uint8))
+        begin, n_images = n_images, n_images + int(line)
+        for column in columns.values():
+            column.resize(n_images, axis=0)
+            column[begin:] = np.zeros(column[begin:].shape)
         file.flush()
         print("written", flush=True)
 print("closed", flush=True)
@@ -137,7 +147,7 @@ def test_a_writer_is_never_disturbed_by_the_looking(tmp_path: Path) -> None:
             assert names(watch) == []
         write("")
     with h5py.File(tmp_path / "scan.nxs") as file:
-        assert len(file["entry1/tomo_entry/data/data"]) == 20
+        assert len(file["entry1/tomo_entry/instrument/detector/data"]) == 20
 
 
 def preallocated(path: Path, n_written: int) -> None:
