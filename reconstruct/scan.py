@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 SAMPLED_ROWS: Final = 64  # of an image, to see whether it is blank
 GAP_STEPS: Final = 1.5  # an angular gap of more than so many median steps misses a projection
+NAMED_GAPS: Final = 3
 HALF_TURN_DEG: Final = 180.0
 
 
@@ -77,15 +78,21 @@ def _has_contrast(image: NDArray[Any]) -> bool:
 
 def angle_warnings(angles_deg: NDArray[np.float64]) -> list[str]:
     """Sentences about angles that are missing, within the scan or to half a turn."""
-    steps_deg = np.diff(np.unique(angles_deg))
+    present_deg = np.unique(angles_deg)
+    steps_deg = np.diff(present_deg)
     step_deg = float(np.median(steps_deg))
     sentences = []
-    gaps_deg = steps_deg[steps_deg > GAP_STEPS * step_deg]
-    if gaps_deg.size:
-        n_missing = round(float(np.sum(gaps_deg / step_deg - 1)))
+    gaps = np.flatnonzero(steps_deg > GAP_STEPS * step_deg)
+    if gaps.size:
+        n_missing = round(float(np.sum(steps_deg[gaps] / step_deg - 1)))
+        widest = np.sort(gaps[np.argsort(-steps_deg[gaps], kind="stable")][:NAMED_GAPS])
+        where = ", ".join(
+            _range(present_deg[gap] + step_deg, present_deg[gap + 1] - step_deg) for gap in widest
+        )
+        others = " and other" if gaps.size > NAMED_GAPS else ""
         sentences.append(
-            f"About {n_missing} projections are missing; the widest gap is {gaps_deg.max():.3g} "
-            f"degrees at steps of {step_deg:.3g} degrees."
+            f"About {n_missing} projections are missing (at {where}{others} degrees); "
+            "the weights follow the measured angles."
         )
     covered_deg = float(np.ptp(angles_deg)) + step_deg
     if covered_deg < HALF_TURN_DEG - step_deg:
@@ -93,3 +100,8 @@ def angle_warnings(angles_deg: NDArray[np.float64]) -> list[str]:
             f"The scan covers {covered_deg:.4g} of 180 degrees; slices are blurred along the rest."
         )
     return sentences
+
+
+def _range(first: float, last: float) -> str:
+    ends = f"{first:.4g}", f"{last:.4g}"
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)

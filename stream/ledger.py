@@ -22,7 +22,7 @@ from hexlive.stream.model import (
     Snapshot,
     Start,
 )
-from hexlive.stream.scans import ScanDesk
+from hexlive.stream.scans import ScanDesk, ScanMessage
 
 UNKNOWN_START: Final = "late join"
 MAX_FRAME_NUMBER: Final = 2**62
@@ -83,7 +83,7 @@ class Ledger:
             case Frames():
                 accepted = Accepted(self._frames(message))
             case ScanStart() | Projections() | ScanEnd():
-                accepted = Accepted([self._scans.admit(message)])
+                accepted = Accepted(self._scan(message))
             case _:
                 accepted = Accepted([message])
         if isinstance(message, End):
@@ -222,6 +222,14 @@ class Ledger:
         if refused := len(message.frames) - sum(b - a for a, b in new):
             self.rejected[self._why_refused(message)] += refused
         return [*opening, *(message.cut(a, b) for a, b in new)]
+
+    def _scan(self, message: ScanMessage) -> list[AnyMessage]:
+        new = self._scans.admit(message)
+        if isinstance(message, Projections):
+            n_new = sum(len(part.images) for part in new if isinstance(part, Projections))
+            if refused := len(message.images) - n_new:
+                self.rejected["duplicate_image"] += refused
+        return new
 
     def _why_refused(self, message: Frames) -> str:
         if self._end is not None and message.end_frame > self._end:

@@ -152,6 +152,22 @@ class Projections(Message, tag="projections", frozen=True, kw_only=True):
     image_key: NDArray[np.uint8]
     images: NDArray[np.uint16]
 
+    @property
+    def end_image(self) -> int:
+        """One more than the last image number."""
+        return self.first_image + len(self.images)
+
+    def cut(self, first_image: int, end_image: int) -> "Projections":
+        """The part of this batch in the half-open range of image numbers; shares the arrays."""
+        part = slice(first_image - self.first_image, end_image - self.first_image)
+        return msgspec.structs.replace(
+            self,
+            first_image=first_image,
+            angles_deg=self.angles_deg[part],
+            image_key=self.image_key[part],
+            images=self.images[part],
+        )
+
 
 class ScanEnd(Message, tag="scan_end", frozen=True, kw_only=True):
     """A CT scan is over, ``n_images`` images were sent."""

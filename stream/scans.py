@@ -2,18 +2,25 @@
 
 import msgspec
 
+from hexlive.stream.exposure import Exposure
 from hexlive.stream.model import AnyMessage, Projections, ScanEnd, ScanStart
 
 ScanMessage = ScanStart | Projections | ScanEnd
 
 
 class ScanDesk:
-    """Opens and closes CT scans; scans are numbered through, however many series a run has."""
+    """Opens and closes CT scans; scans are numbered through, however many series a run has.
+
+    Every image passes once, by its number. Images may still come after the end of their scan, until
+    another begins: senders differ in speed.
+    """
 
     def __init__(self) -> None:
         self._n_scans = 0
         self._known: set[tuple[str, int]] = set()
         self._open: ScanStart | None = None
+        self._ended = False
+        self._images = Exposure(0, 0)
 
     def fault(self, message: ScanMessage) -> str | None:
         """Why this message cannot be taken, if so."""
@@ -22,17 +29,20 @@ class ScanDesk:
             return "repeated_scan" if key in self._known else None
         if self._open is None or key != (self._open.series, self._open.scan):
             return "unknown_scan"
-        if isinstance(message, Projections):
-            expected = (self._open.rows, self._open.columns)
-            return None if message.images.shape[1:] == expected else "scan_shape"
-        return None
+        if isinstance(message, ScanEnd):
+            return "repeated_scan" if self._ended else None
+        expected = (self._open.rows, self._open.columns)
+        return None if message.images.shape[1:] == expected else "scan_shape"
 
-    def admit(self, message: ScanMessage) -> AnyMessage:
-        """Take a message without fault; gives it back with the number that the run uses."""
+    def admit(self, message: ScanMessage) -> list[AnyMessage]:
+        """Take a message without fault; what is new of it, with the number that the run uses."""
         if isinstance(message, ScanStart):
             self._known.add((message.series, message.scan))
             self._n_scans += 1
-            self._open = message
-        elif isinstance(message, ScanEnd):
-            self._open = None
-        return msgspec.structs.replace(message, scan=self._n_scans)
+            self._open, self._ended, self._images = message, False, Exposure(0, 0)
+        message = msgspec.structs.replace(message, scan=self._n_scans)
+        if isinstance(message, Projections):
+            new = self._images.take(message.first_image, message.end_image)
+            return [message.cut(*part) for part in new]
+        self._ended = isinstance(message, ScanEnd)
+        return [message]

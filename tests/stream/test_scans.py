@@ -25,9 +25,7 @@ def after(*messages: AnyMessage) -> Ledger:
     return ledger
 
 
-@pytest.mark.parametrize(
-    ("before", "scan"), [((), 1), ((START, END), 1), ((START,), 7)], ids=["none", "ended", "other"]
-)
+@pytest.mark.parametrize(("before", "scan"), [((), 1), ((START,), 7)], ids=["none", "other"])
 def test_images_without_their_open_scan_are_refused(
     before: tuple[AnyMessage, ...], scan: int
 ) -> None:
@@ -54,3 +52,22 @@ def test_scans_of_several_series_get_numbers_of_their_own() -> None:
     again = msgspec.structs.replace(START, series="t")
     assert ledger.accept(again).messages[-1].scan == 2
     assert ledger.accept(msgspec.structs.replace(images(), series="t")).messages[-1].scan == 2
+
+
+def test_each_image_passes_once() -> None:
+    ledger = after(START)
+    first, again = images(), msgspec.structs.replace(images(), first_image=2)
+    (taken,) = ledger.accept(first).messages
+    (rest,) = ledger.accept(again).messages
+    assert (taken.first_image, len(taken.images)) == (0, 4)
+    assert (rest.first_image, len(rest.images), len(rest.angles_deg)) == (4, 2, 2)
+    assert not ledger.accept(first).messages
+    assert ledger.rejected == {"duplicate_image": 6}
+
+
+def test_images_may_come_after_the_end_until_another_scan_begins() -> None:
+    ledger = after(START, END, images())
+    assert not ledger.accept(END).messages
+    ledger.accept(msgspec.structs.replace(START, scan=2))
+    assert not ledger.accept(images()).messages
+    assert ledger.rejected == {"repeated_scan": 1, "unknown_scan": 1}
