@@ -30,12 +30,16 @@ class Geometry:
         Columns of the detector.
     extended_field
         360-degree scan with the axis off the middle: the field is twice the longer side.
+    weights_rad
+        ``(angles,)``, share of each projection, where it is not that of these angles alone: a slice
+        is the sum of its parts. Signed.
     """
 
     angles_rad: NDArray[np.float64]
     centre_px: float
     columns: int
     extended_field: bool = False
+    weights_rad: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a geometry that has no reconstruction.
@@ -69,6 +73,13 @@ class Geometry:
     def width(self) -> int:
         """Columns of the filtered projections; the axis is at ``(width - 1) / 2``."""
         return int(fft.next_fast_len(self.size + 2 * MARGIN_PX))
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Share of each projection, ``(angles,)``, rad."""
+        if self.weights_rad is not None:
+            return self.weights_rad
+        return angular_weights(self.angles_rad, self.period_rad)
 
     @property
     def period_rad(self) -> float:
@@ -133,8 +144,7 @@ def filtered_projections(sinogram: NDArray[np.float32], geometry: Geometry) -> N
     length = int(fft.next_fast_len(ceil(width + 2 * geometry.reach_px), real=True))
     shift_px = geometry.centre_px - (width - 1) / 2
     centring = np.exp(2j * pi * fft.rfftfreq(length) * shift_px)
-    weights = angular_weights(geometry.angles_rad, geometry.period_rad)
-    transfer = (weights[:, None] * (ramp_response(length) * centring)).astype(np.complex64)
+    transfer = (geometry.weights[:, None] * (ramp_response(length) * centring)).astype(np.complex64)
     share = np.ones(columns, np.float32)
     if geometry.extended_field:
         share = redundancy_weights(geometry.centre_px, columns).astype(np.float32)

@@ -58,7 +58,7 @@ class Scan:
 
 def without_blank(scan: Scan) -> Scan:
     """Drop projections that hold one value only, or nothing finite, and say so."""
-    good = np.array([_has_contrast(image) for image in scan.projections])
+    good = np.array([has_contrast(image) for image in scan.projections])
     if good.all():
         return scan
     note = f"{np.count_nonzero(~good)} of {len(good)} projections are blank and were left out."
@@ -70,7 +70,8 @@ def without_blank(scan: Scan) -> Scan:
     )
 
 
-def _has_contrast(image: NDArray[Any]) -> bool:
+def has_contrast(image: NDArray[Any]) -> bool:
+    """Whether an image ``(rows, columns)`` holds more than one value."""
     some = np.asarray(image[:: max(1, len(image) // SAMPLED_ROWS)])
     finite = some[np.isfinite(some)]
     return bool(finite.size and np.ptp(finite) > 0)

@@ -157,7 +157,7 @@ def reconstruct(
     passes = _passes(rows or slice(None), scan.projections.shape[1])
     with _timed(seconds, "centre"):
         centre = _centre(scan, settings)
-    geometry = _geometry(scan, centre.px)
+    geometry = scan_geometry(scan.angles_deg, centre.px, scan.projections.shape[2])
     engine = open_engine(settings.engine, geometry)
     first_row, n_rows = passes[0].start, passes[-1].stop - passes[0].start
     volume = np.empty((n_rows, geometry.size, geometry.size), np.float32)
@@ -206,9 +206,9 @@ def _centre(scan: Scan, settings: TomographySettings) -> Centre:
     return find_centre(some, np.deg2rad(scan.angles_deg))
 
 
-def _geometry(scan: Scan, centre_px: float) -> Geometry:
-    columns = scan.projections.shape[2]
-    angles_rad = np.deg2rad(scan.angles_deg)
+def scan_geometry(angles_deg: NDArray[np.float64], centre_px: float, columns: int) -> Geometry:
+    """Geometry of a scan: a full turn with the axis off the middle widens the field."""
+    angles_rad = np.deg2rad(angles_deg)
     full_turn = bool(np.ptp(angles_rad) > FULL_TURN_RAD)
     off_axis = abs(centre_px - (columns - 1) / 2) > OFF_AXIS_PART * columns
     return Geometry(
