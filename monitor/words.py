@@ -110,7 +110,12 @@ def scan_progress(ct: CtView) -> str:
     if ct.status == "collecting":
         percent = 100 * ct.n_images / max(ct.n_expected, 1)
         return f"collecting {ct.n_images:,} of {ct.n_expected:,} images ({percent:.0f} %)"
-    return _noted("FAILED", ct.note) if ct.status == "failed" else ct.status
+    if ct.status == "failed":
+        return _noted("FAILED", ct.note)
+    if ct.status == "done" or ct.progress is None:
+        return ct.status
+    left = "" if ct.eta_s is None else f", {duration(ct.eta_s)} left"
+    return f"{ct.status}, {ct.stage} {100 * ct.progress:.0f} %{left}"
 
 
 def scan_facts(ct: CtView) -> str:

@@ -20,6 +20,7 @@ from hexlive.reconstruct.drift import DriftSettings
 from hexlive.reconstruct.pooling import PoolingSettings
 from hexlive.reconstruct.tomography import TomographySettings
 from hexlive.stream.interop.settings import FacilitySettings
+from hexlive.stream.live_slice import LiveScanSettings
 
 Settings = TypeVar("Settings")
 
@@ -154,6 +155,7 @@ class Config:
     drift: DriftSettings = field(default_factory=DriftSettings)
     components: ComponentSettings = field(default_factory=ComponentSettings)
     tomography: TomographySettings = field(default_factory=TomographySettings)
+    live_scan: LiveScanSettings = field(default_factory=LiveScanSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     facility: FacilitySettings = field(default_factory=FacilitySettings)

@@ -1,35 +1,28 @@
-"""The CT leg: projections to a scan file; at scan end, a reconstruction in its own process."""
+"""The CT leg: projections to scan files and a live slice; at scan end, volumes and roughness."""
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from hexlive.reconstruct.tomography import TomographySettings
-from hexlive.stream.model import CtView, Message, Projections, ScanEnd, ScanStart
-from hexlive.stream.nxtomo import ScanFile
-from hexlive.stream.reconstruction import reconstruct_file, warm_up
+from hexlive.stream.live_scan import LiveScan
+from hexlive.stream.live_slice import LiveScanSettings
+from hexlive.stream.model import CtView, Message, Projections, ScanEnd, ScanStart, Start
+from hexlive.stream.reconstruction import warm_up
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import CtResult
+from hexlive.stream.scan_course import ScanCourse
+from hexlive.stream.worker import Worker
 
+SLICER_NICENESS: Final = 5
 WORKER_NICENESS: Final = 10
-ATTEMPTS: Final = 2
 FOUND_SCANS: Final = 1000
 
 
 class TomographyReducer:
     """Spools each CT scan to an NXtomo file and has it reconstructed when the scan ends.
 
-    The worker is another process at low priority, so the spectra never wait for it. One that dies
-    is replaced and the scan tried once more. Whatever goes wrong here is a note on the scan and
-    never ends the run.
+    Reconstructions run in processes of their own at low priority, so the spectra never wait for
+    them: one for the live slice, which must be there at once, and one for volumes, scan after scan.
 
     Parameters
     ----------
@@ -38,37 +31,45 @@ class TomographyReducer:
         ``result_scan_0001_volume.nxs``.
     """
 
-    def __init__(self, settings: TomographySettings, result: Path) -> None:
+    def __init__(
+        self,
+        settings: TomographySettings,
+        result: Path,
+        live: LiveScanSettings | None = None,
+    ) -> None:
         self._settings, self._result = settings, result
-        self._file: ScanFile | None = None
-        self._scans: dict[int, CtView] = {}
-        self._jobs: dict[int, _Job] = {}
-        self._worker = _Worker()
+        self._live = live or LiveScanSettings()
+        self._scans: dict[int, ScanCourse] = {}
+        self._slicer, self._worker = Worker(SLICER_NICENESS), Worker(WORKER_NICENESS)
 
     @property
     def busy(self) -> bool:
         """A reconstruction is still to come."""
-        self._collect()
-        return bool(self._jobs)
+        self._advance()
+        return any(not scan.settled and not scan.collecting for scan in self._scans.values())
 
     def add(self, message: Message) -> None:
         """Take a part of a scan."""
         match message:
+            case Start():
+                self._stop("Another series began before this scan ended.")
             case ScanStart():
+                self._stop("Another scan began before this one ended.")
                 self._begin(message)
-            case Projections(scan=scan) if self._collecting(scan):
-                self._append(message)
-            case ScanEnd(scan=scan, n_images=n_images) if self._collecting(scan):
-                self._end(scan, n_images)
+            case Projections(scan=number) if (scan := self._open(number)) is not None:
+                scan.add(message)
+            case ScanEnd(scan=number) if (scan := self._open(number)) is not None:
+                scan.end(message.n_images)
+        self._advance()
 
     def take(self, path: Path, n_images: int, state: int | None) -> None:
         """Have a scan file reconstructed that another program has finished.
 
         Such scans are numbered from 1001 on; those of the stream have the numbers below.
         """
-        scan = max([FOUND_SCANS, *self._scans]) + 1
-        self._scans[scan] = CtView(
-            scan=scan,
+        number = max([FOUND_SCANS, *self._scans]) + 1
+        view = CtView(
+            scan=number,
             state=state,
             status="reconstructing",
             note=f"From {path.name}.",
@@ -76,154 +77,57 @@ class TomographyReducer:
             n_expected=n_images,
             pixel_um=self._settings.pixel_um,
         )
-        self._submit(scan, path, attempt=1)
+        self._scans[number] = ScanCourse(
+            view, path, self._beside(number, "_volume"), self._settings, self._worker
+        )
 
     def snapshot(self) -> CtResult:
         """Where every scan of this run stands."""
-        self._collect()
-        return CtResult(scans=tuple(self._scans.values()))
+        self._advance()
+        return CtResult(scans=tuple(scan.view for scan in self._scans.values()))
 
     def finish(self) -> None:
-        """Keep what came of a scan that has not ended."""
-        self._drop("The run ended before the scan did.")
+        """Reconstruct a scan that has not ended from what came of it."""
+        self._stop("The run ended before the scan did.")
 
     def clear(self) -> None:
         """Give up the reconstructions under way; their scan files stay."""
+        self._slicer.kill()
         self._worker.kill()
-        for scan in self._jobs:
-            self._update(scan, status="failed", note="The run was stopped before it was done.")
-        self._jobs.clear()
+        for scan in self._scans.values():
+            scan.give_up()
 
     def close(self) -> None:
-        """Keep what came of a scan that has not ended, and end the worker."""
+        """Keep what came of a scan that has not ended, and end the workers."""
         self.finish()
+        self._slicer.close()
         self._worker.close()
 
-    def _collecting(self, scan: int) -> bool:
-        view = self._scans.get(scan)
-        return self._file is not None and view is not None and view.status == "collecting"
+    def _open(self, number: int) -> LiveScan | None:
+        scan = self._scans.get(number)
+        return scan if isinstance(scan, LiveScan) and scan.collecting else None
+
+    def _beside(self, number: int, what: str = "") -> Path:
+        """A file of a scan, beside the result."""
+        return self._result.with_name(f"{self._result.stem}_{scan_name(number)}{what}.nxs")
 
     def _begin(self, start: ScanStart) -> None:
-        self._drop("Another scan began before this one ended.")
-        self._scans[start.scan] = CtView(
-            scan=start.scan,
-            state=start.state,
-            status="collecting",
-            note="",
-            n_images=0,
-            n_expected=start.n_images,
-            pixel_um=start.pixel_um,
-        )
-        path = self._result.with_name(f"{self._result.stem}_{scan_name(start.scan)}.nxs")
-        shape = (start.rows, start.columns)
-        try:
-            self._file = ScanFile(path, shape, pixel_um=start.pixel_um)
-        except (OSError, ValueError) as error:
-            self._update(start.scan, status="failed", note=f"{error}")
+        self._scans[start.scan] = LiveScan(
+            start, self._beside(start.scan), self._beside(start.scan, "_volume"), self._settings,
+            self._live, self._known_centre(start.columns), self._slicer, self._worker,
+        )  # fmt: skip
         self._worker.submit(warm_up, self._settings)
 
-    def _append(self, message: Projections) -> None:
-        assert self._file is not None
-        try:
-            self._file.append(message.images, message.angles_deg, message.image_key)
-        except (OSError, RuntimeError) as error:
-            self._drop(f"The images could not be written: {error}.")
-            return
-        n_images = self._scans[message.scan].n_images + len(message.images)
-        self._update(message.scan, n_images=n_images)
+    def _known_centre(self, columns: int) -> float | None:
+        """The axis of the latest volume of this width, px."""
+        scans = [scan for scan in self._scans.values() if isinstance(scan, LiveScan)]
+        views = [scan.view for scan in scans if scan.columns == columns]
+        found = [view.centre_px for view in views if view.volume_file is not None]
+        return found[-1] if found else None
 
-    def _end(self, scan: int, n_images: int) -> None:
-        lost = n_images - self._scans[scan].n_images
-        note = f"{lost} of {n_images} images did not arrive." if lost else ""
-        path = self._finish_file()
-        if path is None:
-            self._update(scan, status="failed", note="The scan file could not be finished.")
-            return
-        self._update(scan, status="reconstructing", note=note)
-        self._submit(scan, path, attempt=1)
-
-    def _finish_file(self) -> Path | None:
-        """Give the scan file its name; None if the disk does not take it."""
-        file, self._file = self._file, None
-        try:
-            return file.close() if file is not None else None
-        except (OSError, RuntimeError):
-            return None
-
-    def _drop(self, why: str) -> None:
-        """End the scan that is being collected, if any, without a reconstruction."""
-        for scan, view in self._scans.items():
-            if view.status == "collecting":
-                path = self._finish_file()
-                kept = f" {view.n_images} images are in {path.name}." if path else ""
-                self._update(scan, status="failed", note=why + kept)
-
-    def _submit(self, scan: int, path: Path, attempt: int) -> None:
-        volume = self._result.with_name(f"{self._result.stem}_{scan_name(scan)}_volume.nxs")
-        future = self._worker.submit(reconstruct_file, path, self._settings, volume)
-        self._jobs[scan] = _Job(future, path, attempt)
-
-    def _collect(self) -> None:
-        """Take what the worker has finished."""
-        for scan, job in list(self._jobs.items()):
-            if not job.future.done():
-                continue
-            del self._jobs[scan]
-            error = job.future.exception()
-            if error is None:
-                known = job.future.result()
-                known["note"] = f"{self._scans[scan].note} {known['note']}".strip()
-                self._update(scan, status="done", **known)
-            elif isinstance(error, BrokenProcessPool) and job.attempt < ATTEMPTS:
-                self._submit(scan, job.path, job.attempt + 1)
-            else:
-                self._update(scan, status="failed", note=str(error))
-
-    def _update(self, scan: int, **changes: Any) -> None:
-        self._scans[scan] = msgspec.structs.replace(self._scans[scan], **changes)
+    def _stop(self, why: str) -> None:
+        for scan in self._scans.values():
+            scan.stop(why)
 
 
-@dataclass(frozen=True)
-class _Job:
-    future: "Future[dict[str, Any]]"
-    path: Path
-    attempt: int
-
-
-class _Worker:
-    """One process for reconstructions, started when first needed and again when it has died."""
-
-    def __init__(self) -> None:
-        self._pool: ProcessPoolExecutor | None = None
-
-    def submit(self, function: Callable[..., Any], *arguments: object) -> "Future[Any]":
-        """Queue a call."""
-        try:
-            return self._opened().submit(function, *arguments)
-        except BrokenProcessPool:
-            self.close()
-            return self._opened().submit(function, *arguments)
-
-    def kill(self) -> None:
-        """End the process in the middle of its work."""
-        for process in multiprocessing.active_children():
-            process.terminate()
-        self.close()
-
-    def close(self) -> None:
-        """Let the present call finish, drop those that are queued, and end the process."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
-
-    def _opened(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, context, initializer=_lower_priority)
-        return self._pool
-
-
-def _lower_priority() -> None:
-    """Let the spectra go first; leave Ctrl-C to the parent, which ends the worker itself."""
-    os.nice(WORKER_NICENESS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+FOUND_SCANS: Final = 1000

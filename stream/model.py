@@ -246,6 +246,9 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     ``xy`` is ``(y, x)``, ``xz`` and ``yz`` are ``(z, x)`` and ``(z, y)``, float32.
     ``surface_um`` is ``(y, x)``: the anode's surface, levelled, NaN where there is none.
+    ``stage`` is what is under way while reconstructing ("slice", "volume", "metrics"), with the
+    fraction that is done and the seconds that are left, where known. ``durations_s`` are those of
+    its steps, ``delays_s`` from the last projection to each stage's result.
     """
 
     scan: int
@@ -264,6 +267,10 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     void_volume_um3: float | None = None
     n_voids: int | None = None
     durations_s: dict[str, float] = {}
+    delays_s: dict[str, float] = {}
+    stage: str = ""
+    progress: float | None = None
+    eta_s: float | None = None
     volume_file: str | None = None
     surface_um: NDArray[np.float32] | None = None
     xy: NDArray[np.float32] | None = None

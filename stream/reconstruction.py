@@ -1,5 +1,6 @@
 """One CT scan from file to volume, slices and roughness: what the worker and the command run."""
 
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,13 +10,13 @@ from hexlive.reconstruct.engines import EngineUnavailableError, fbp
 from hexlive.reconstruct.segmentation import SurfaceError
 from hexlive.reconstruct.surface import Surface, anode_surface
 from hexlive.reconstruct.tomography import (
-    Reconstruction,
     TomographySettings,
     orthoslices,
     reconstruct,
 )
 from hexlive.stream.nxtomo import read_scan
-from hexlive.stream.volumes import write_volume
+from hexlive.stream.volumes import add_surface, opened_volume, write_volume
+from hexlive.stream.worker import report_progress
 
 WARM_UP_COLUMNS: Final = 16
 
@@ -29,28 +30,54 @@ def reconstruct_file(
     -------
     dict
         The fields of ``hexlive.stream.model.CtView`` that are known now: pixel_um, centre_px,
-        engine, seconds, durations_s, the orthoslices xy, xz, yz, volume_file, warnings as note;
-        and, where an anode was found, ra_um, rq_um, surface_um, and the volumes of anode and voids.
+        engine, durations_s, the orthoslices xy, xz, yz, volume_file, and warnings as note.
 
     Raises
     ------
     ValueError, RuntimeError
         The scan or the settings cannot be used, or the engine is not there.
     """
-    result = reconstruct(read_scan(path, entry), settings)
-    surface, notes = _surface(result, settings)
-    write_volume(volume_path, result, surface)
+    report_progress(0)
+    result = reconstruct(read_scan(path, entry), settings, progress=report_progress)
+    write_volume(volume_path, result)
     return {
         "pixel_um": result.pixel_um,
         "centre_px": result.centre.px,
         "engine": result.engine,
-        "seconds": sum(result.seconds.values()),
         "durations_s": result.seconds,
         "volume_file": volume_path.name,
-        "note": " ".join(notes),
+        "note": " ".join(result.warnings),
         **orthoslices(result.volume)._asdict(),
-        **(_measured(surface) if surface else {}),
     }
+
+
+def measure_volume(volume_path: Path, settings: TomographySettings) -> dict[str, Any]:
+    """Measure the anode's surface in a volume file, and keep it there.
+
+    Returns
+    -------
+    dict
+        The fields of ``CtView`` that are known now: ra_um, rq_um, surface_um, the volumes of anode
+        and voids, durations_s; and in note why there are none, as the volume is worth keeping
+        without them.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read or written.
+    """
+    report_progress(0)
+    began_s = time.perf_counter()
+    known, note = {}, ""
+    try:
+        with opened_volume(volume_path) as (volume, pixel_um):
+            surface = anode_surface(volume, pixel_um, settings.surface)
+    except (SurfaceError, EngineUnavailableError) as error:
+        note = str(error)
+    else:
+        add_surface(volume_path, surface)
+        known = _measured(surface)
+    return {"note": note, "durations_s": {"measure": time.perf_counter() - began_s}, **known}
 
 
 def _measured(surface: Surface) -> dict[str, Any]:
@@ -62,17 +89,6 @@ def _measured(surface: Surface) -> dict[str, Any]:
         "void_volume_um3": float(surface.void_volumes_um3.sum()),
         "n_voids": surface.n_voids,
     }
-
-
-def _surface(
-    result: Reconstruction, settings: TomographySettings
-) -> tuple[Surface | None, list[str]]:
-    """The anode's surface, or None and why: the volume is worth keeping without it."""
-    try:
-        surface = anode_surface(result.volume, result.pixel_um, settings.surface)
-    except (SurfaceError, EngineUnavailableError) as error:
-        return None, [*result.warnings, str(error)]
-    return surface, list(result.warnings)
 
 
 def warm_up(settings: TomographySettings) -> None:

@@ -127,7 +127,9 @@ def run_session(
         LOG.warning(note)
     process = _provenance(config, calibration, compton)
     with ExitStack() as stack:
-        tomography = TomographyReducer(config.tomography, outputs.result.resolve())
+        tomography = TomographyReducer(
+            config.tomography, outputs.result.resolve(), config.live_scan
+        )
         stack.callback(tomography.close)
         ct: Reducer = tomography
         if source.live:

@@ -163,10 +163,11 @@ def _write_scan(group: h5py.Group, scan: CtView) -> None:
                  "void_volume_um3", "n_voids", "volume_file"):  # fmt: skip
         if (value := getattr(scan, name)) is not None:
             group[name] = value
-    durations = new_group(group, "durations")
-    for stage, seconds in scan.durations_s.items():
-        durations[stage] = seconds
-        durations[stage].attrs["units"] = "s"
+    for name, measured_s in (("durations", scan.durations_s), ("delays", scan.delays_s)):
+        times = new_group(group, name)
+        for stage, seconds in measured_s.items():
+            times[stage] = seconds
+            times[stage].attrs["units"] = "s"
     if scan.volume_file is not None:
         group["volume"] = h5py.ExternalLink(scan.volume_file, "/entry/data/data")
     if scan.surface_um is not None:

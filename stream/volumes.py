@@ -1,5 +1,7 @@
 """CT volumes as NeXus files (NXtomoproc)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,13 +13,15 @@ import numpy as np
 
 from hexlive.reconstruct.surface import Surface
 from hexlive.reconstruct.tomography import Reconstruction
-from hexlive.stream.files import new_group, whole_or_absent
+from hexlive.stream.files import FileError, new_group, opened, require_room, whole_or_absent
 
 CHUNK: Final = (8, 128, 128)  # any orthoslice reads little more than itself
+VOLUME: Final = "data/data"
+PIXEL_UM: Final = "reconstruction/parameters/pixel_um"
 
 
-def write_volume(path: Path, result: Reconstruction, surface: Surface | None = None) -> None:
-    """Write a volume as NXtomoproc, with how it came about, and the anode's surface if there is.
+def write_volume(path: Path, result: Reconstruction) -> None:
+    """Write a volume as NXtomoproc, with how it came about.
 
     Raises
     ------
@@ -39,8 +43,38 @@ def write_volume(path: Path, result: Reconstruction, surface: Surface | None = N
             {"long_name": "attenuation per pixel length", "units": "", "transform": "linear"}
         )
         _write_axes(data, result)
-        if surface is not None:
-            _write_surface(entry, surface)
+
+
+@contextmanager
+def opened_volume(path: Path) -> Iterator[tuple[h5py.Dataset, float]]:
+    """The volume ``(z, y, x)`` of a file, as a dataset, and the side of a voxel, um.
+
+    Raises
+    ------
+    FileError
+        Not a volume file.
+    """
+    with opened(path) as file:
+        volume, pixel_um = (file.get(f"entry/{name}") for name in (VOLUME, PIXEL_UM))
+        if volume is None or pixel_um is None:
+            raise FileError(f"{path} is not a volume file of hexlive.")
+        yield volume, float(pixel_um[()])
+
+
+def add_surface(path: Path, surface: Surface) -> None:
+    """Add the anode's surface to a volume file.
+
+    Raises
+    ------
+    FileError
+        The disk is full, or the file cannot be written to.
+    """
+    try:
+        require_room(path, 4 * surface.height_um.nbytes)
+        with h5py.File(path, "r+") as file:
+            _write_surface(file["entry"], surface)
+    except OSError as error:
+        raise FileError(f"Cannot add the surface to {path}: {error}") from error
 
 
 def _write_process(entry: h5py.Group, result: Reconstruction) -> None:

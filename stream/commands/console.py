@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report
+from hexlive.stream.results import CtResult
 
 _console = Console(stderr=True, highlight=False)
 
@@ -43,6 +45,9 @@ class ProgressSink:
         """Show where the run is."""
         totals = report.totals
         text = f"{totals.received:,} frames  {report.rate_hz:,.0f}/s  {totals.lost:,} missing"
+        ct = report.find(CtResult)
+        if ct is not None and ct.scans and ct.scans[-1].status != "done":
+            text += f"  CT {ct.scans[-1].scan} {_scan(ct.scans[-1])}"
         self._progress.update(self._task, completed=totals.received, description=text)
         self._progress.start()
         if report.stopped:
@@ -52,3 +57,12 @@ class ProgressSink:
         """Take the line away, if there is one."""
         if self._progress.live.is_started:
             self._progress.stop()
+
+
+def _scan(view: CtView) -> str:
+    if view.status == "collecting":
+        return f"{view.n_images:,} of {view.n_expected:,} images"
+    if view.status == "failed" or view.progress is None:
+        return view.status
+    left = "" if view.eta_s is None else f", {view.eta_s:.0f} s left"
+    return f"{view.stage} {100 * view.progress:.0f} %{left}"

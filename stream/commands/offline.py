@@ -23,7 +23,7 @@ from hexlive.stream.config import ConfigError, load_config, with_overrides
 from hexlive.stream.cyclers import WithCycler, note_clock
 from hexlive.stream.files import refuse_same
 from hexlive.stream.interop.energies import step_calibration
-from hexlive.stream.reconstruction import reconstruct_file
+from hexlive.stream.reconstruction import measure_volume, reconstruct_file
 from hexlive.stream.recordings import open_file
 from hexlive.stream.recovery import recover as recover_file
 from hexlive.stream.session import Outputs, fit_detector, run_session
@@ -112,14 +112,18 @@ def reconstruct(
         stated["centre"] = "auto" if centre == "auto" else _column(centre)
     settings = with_overrides(load_config(config_file).tomography, stated, "tomography")
     view = reconstruct_file(scan, settings, out, entry)
+    measured = measure_volume(out, settings)
+    notes = [view.pop("note"), measured.pop("note")]
+    seconds = sum((view.pop("durations_s") | measured.pop("durations_s")).values())
+    view |= measured
     found = "ra_um" in view
-    measured = f", Ra {view['ra_um']:.2f} um, Rq {view['rq_um']:.2f} um" if found else ""
+    roughness = f", Ra {view['ra_um']:.2f} um, Rq {view['rq_um']:.2f} um" if found else ""
     print(
         f"{out}: centre {view['centre_px']:.2f} px, engine {view['engine']}, "
-        f"{view['seconds']:.1f} s{measured}"
+        f"{seconds:.1f} s{roughness}"
     )
-    if view["note"]:
-        print(view["note"])
+    if any(notes):
+        print(" ".join(filter(None, notes)))
 
 
 def _column(text: str) -> float:

@@ -137,6 +137,11 @@ def test_the_progress_of_a_scan_is_counted(snapshot: Snapshot) -> None:
     assert scan_progress(replace(collecting, n_expected=0)).startswith("collecting 900 of 0")
     failed = replace(snapshot.ct, status="failed", note="No flat fields.")
     assert scan_progress(failed) == "FAILED: No flat fields."
+    at_work = replace(collecting, status="reconstructing", stage="volume")
+    assert scan_progress(at_work) == "reconstructing"
+    assert scan_progress(replace(at_work, progress=0.0)) == "reconstructing, volume 0 %"
+    going = replace(at_work, progress=0.42, eta_s=75.0)
+    assert scan_progress(going) == "reconstructing, volume 42 %, 1 min 15 s left"
 
 
 def test_only_known_facts_of_a_reconstruction_are_listed(snapshot: Snapshot) -> None:

@@ -2,8 +2,10 @@
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,46 +13,81 @@ import pytest
 
 from hexlive.reconstruct.tomography import TomographySettings
 from hexlive.stream.ct import TomographyReducer
-from hexlive.stream.model import AnyMessage, CtView, Projections, ScanEnd, ScanStart
+from hexlive.stream.live_slice import LiveScanSettings
+from hexlive.stream.model import AnyMessage, CtView, Projections, ScanEnd, ScanStart, Start
 from hexlive.stream.nxtomo import ScanGroup
+from hexlive.stream.volumes import opened_volume
 
 COLUMNS, ROWS, ANGLES, CENTRE_PX = 48, 8, 60, 24.5
+FLATS = 4
 PATIENCE_S = 60.0
+SETTINGS = TomographySettings(centre=CENTRE_PX, rings="none")
 
 
-def scan(n_flats: int = 4) -> Iterator[AnyMessage]:
-    """A rod off the axis, as line integrals of a disk, in counts."""
-    yield ScanStart(
-        series="s", scan=1, rows=ROWS, columns=COLUMNS, n_images=n_flats + ANGLES, pixel_um=5.0,
-        state=3,
-    )  # fmt: skip
-    angles = np.r_[np.zeros(n_flats), np.arange(ANGLES) * 180 / ANGLES]
+def batches(number: int = 1, n_images: int = 16, late: bool = False) -> Iterator[Projections]:
+    """A rod off the axis, as line integrals of a disk, in counts; flats before or after."""
+    angles = np.arange(ANGLES) * 180 / ANGLES
     x = np.arange(COLUMNS) - CENTRE_PX - 8 * np.cos(np.deg2rad(angles[:, None]))
     chord = 2 * np.sqrt(np.clip(6.0**2 - x**2, 0, None))
-    chord[:n_flats] = 0
-    counts = np.broadcast_to(20_000 * np.exp(-0.05 * chord)[:, None], (len(angles), ROWS, COLUMNS))
-    key = np.r_[np.ones(n_flats), np.zeros(ANGLES)].astype(np.uint8)
-    for first in range(0, len(angles), 16):
-        part = slice(first, first + 16)
+    flats = np.zeros((FLATS, COLUMNS)), np.ones(FLATS), np.zeros(FLATS)
+    projections = chord, np.zeros(ANGLES), angles
+    parts = (projections, flats) if late else (flats, projections)
+    chord, key, angles = (np.concatenate(each) for each in zip(*parts, strict=True))
+    counts = np.broadcast_to(20_000 * np.exp(-0.05 * chord)[:, None], (len(key), ROWS, COLUMNS))
+    for first in range(0, len(key), n_images):
+        part = slice(first, first + n_images)
         yield Projections(
-            series="s", scan=1, first_image=first, angles_deg=angles[part], image_key=key[part],
-            images=counts[part].astype("<u2"),
+            series="s", scan=number, first_image=first, angles_deg=angles[part],
+            image_key=key[part].astype(np.uint8), images=counts[part].astype("<u2"),
         )  # fmt: skip
-    yield ScanEnd(series="s", scan=1, n_images=len(angles))
+
+
+def begin(number: int = 1) -> ScanStart:
+    return ScanStart(
+        series="s", scan=number, rows=ROWS, columns=COLUMNS, n_images=FLATS + ANGLES, pixel_um=5.0,
+        state=3,
+    )  # fmt: skip
+
+
+def scan(number: int = 1) -> Iterator[AnyMessage]:
+    yield begin(number)
+    yield from batches(number)
+    yield ScanEnd(series="s", scan=number, n_images=FLATS + ANGLES)
 
 
 @pytest.fixture
-def reducer(tmp_path: Path) -> Iterator[TomographyReducer]:
-    reducer = TomographyReducer(TomographySettings(centre=CENTRE_PX), tmp_path / "run.nxs")
-    yield reducer
-    reducer.close()
+def open_reducer(tmp_path: Path) -> Iterator[Callable[..., TomographyReducer]]:
+    with ExitStack() as stack:
+
+        def make(settings: TomographySettings = SETTINGS, **live: Any) -> TomographyReducer:
+            reducer = TomographyReducer(settings, tmp_path / "run.nxs", LiveScanSettings(**live))
+            stack.callback(reducer.close)
+            return reducer
+
+        yield make
 
 
-def outcome(reducer: TomographyReducer) -> CtView:
+@pytest.fixture
+def reducer(open_reducer: Callable[..., TomographyReducer]) -> TomographyReducer:
+    return open_reducer()
+
+
+def poll(reducer: TomographyReducer, until: Callable[[CtView], bool], number: int = 1) -> CtView:
+    """The view of a scan as soon as it is as wanted."""
     deadline = time.monotonic() + PATIENCE_S
-    while reducer.busy and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return reducer.snapshot().scans[0]
+    while not until(view := reducer.snapshot().scans[number - 1]):
+        assert time.monotonic() < deadline, (view.status, view.note)
+        time.sleep(0.01)
+    return view
+
+
+def outcome(reducer: TomographyReducer, number: int = 1) -> CtView:
+    return poll(reducer, lambda view: view.status in ("done", "failed"), number)
+
+
+def volume_slice(tmp_path: Path, row: int = ROWS // 2) -> Any:
+    with opened_volume(tmp_path / "run_scan_0001_volume.nxs") as (volume, _):
+        return volume[row]
 
 
 def test_the_end_of_a_scan_brings_slices_in_another_process(
@@ -80,7 +117,89 @@ def test_a_scan_that_lost_images_is_reconstructed_and_says_so(reducer: Tomograph
         reducer.add(message)
     view = outcome(reducer)
     assert view.status == "done", view.note
-    assert "16 of 64 images" in view.note
+    assert "16 of 64 images did not arrive" in view.note
+    assert "About 16 projections are missing (at 84 to 129 degrees)" in view.note
+
+
+def test_images_that_come_after_the_end_are_waited_for(reducer: TomographyReducer) -> None:
+    *others, last, end = scan()
+    for message in (*others, end):
+        reducer.add(message)
+    reducer.add(last)
+    view = outcome(reducer)
+    assert (view.status, view.n_images, view.note.count("arrive")) == ("done", 64, 0)
+
+
+def test_images_marked_invalid_are_left_out_of_slice_and_volume(
+    open_reducer: Callable[..., TomographyReducer], tmp_path: Path
+) -> None:
+    start, *parts, end = scan()
+    images, key = parts[2].images.copy(), parts[2].image_key.copy()
+    images[3:5], key[3:5] = 7, 3
+    parts[2] = msgspec.structs.replace(parts[2], images=images, image_key=key)
+    reducer = open_reducer()
+    for message in (start, *parts, end):
+        reducer.add(message)
+    sliced = poll(reducer, lambda view: "slice" in view.delays_s)
+    view = outcome(reducer)
+    assert "2 of 64 images are marked invalid" in view.note
+    np.testing.assert_allclose(sliced.xy, volume_slice(tmp_path), atol=1e-4)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["flats first", "flats last"])
+def test_the_live_slice_at_the_end_is_that_of_the_volume(
+    open_reducer: Callable[..., TomographyReducer], tmp_path: Path, late: bool
+) -> None:
+    reducer = open_reducer(row=2, interval_s=0.0)
+    reducer.add(begin())
+    for message in batches(late=late):
+        reducer.add(message)
+    reducer.add(ScanEnd(series="s", scan=1, n_images=FLATS + ANGLES))
+    view = poll(reducer, lambda view: "slice" in view.delays_s)
+    assert (view.status, view.volume_file) == ("reconstructing", None)
+    assert outcome(reducer).status == "done"
+    np.testing.assert_allclose(view.xy, volume_slice(tmp_path, row=2), atol=1e-4)
+
+
+def test_a_known_axis_shows_the_slice_while_the_scan_runs(
+    open_reducer: Callable[..., TomographyReducer],
+) -> None:
+    reducer = open_reducer(interval_s=0.0)
+    start, *parts = list(scan())[:4]
+    for message in (start, *parts):
+        reducer.add(message)
+    view = poll(reducer, lambda view: view.xy is not None)
+    assert (view.status, view.centre_px, view.delays_s) == ("collecting", CENTRE_PX, {})
+
+
+def test_stages_are_published_in_order_each_with_its_delay(reducer: TomographyReducer) -> None:
+    for message in scan():
+        reducer.add(message)
+    seen: list[str] = []
+
+    def done(view: CtView) -> bool:
+        seen.extend([view.stage] if view.stage not in seen else [])
+        return view.status == "done"
+
+    view = poll(reducer, done)
+    assert seen == ["", "slice", "volume", "metrics"] or seen == ["slice", "volume", "metrics"]
+    delays_s = [view.delays_s[stage] for stage in ("slice", "volume", "metrics")]
+    assert delays_s == sorted(delays_s)
+    assert view.progress is None
+
+
+def test_scans_queue_up_and_the_axis_of_one_serves_the_next(
+    open_reducer: Callable[..., TomographyReducer],
+) -> None:
+    reducer = open_reducer(TomographySettings(rings="none"), interval_s=0.0)
+    for message in (*scan(1), *scan(2)):
+        reducer.add(message)
+    assert [outcome(reducer, number).status for number in (1, 2)] == ["done", "done"]
+    start, *parts = list(scan(3))[:4]
+    for message in (start, *parts):
+        reducer.add(message)
+    view = poll(reducer, lambda view: view.xy is not None, 3)
+    assert view.status == "collecting"
 
 
 def test_a_worker_that_dies_is_replaced_and_the_scan_tried_again(
@@ -112,7 +231,7 @@ def test_projections_of_an_unknown_scan_are_left_alone(reducer: TomographyReduce
     assert reducer.snapshot().scans[0].n_images == 0
 
 
-def test_a_scan_that_never_ends_keeps_its_images(
+def test_too_little_of_a_scan_that_never_ends_is_kept_as_images(
     reducer: TomographyReducer, tmp_path: Path
 ) -> None:
     for message in list(scan())[:3]:
@@ -120,8 +239,49 @@ def test_a_scan_that_never_ends_keeps_its_images(
     reducer.finish()
     view = reducer.snapshot().scans[0]
     assert view.status == "failed"
-    assert "32 images are in run_scan_0001.nxs" in view.note
+    assert "Its 32 images are in run_scan_0001.nxs" in view.note
     assert [path.name for path in tmp_path.iterdir()] == ["run_scan_0001.nxs"]
+
+
+def end_of_run(reducer: TomographyReducer) -> None:
+    reducer.finish()
+
+
+def another_scan(reducer: TomographyReducer) -> None:
+    reducer.add(begin(2))
+
+
+def another_series(reducer: TomographyReducer) -> None:
+    reducer.add(
+        Start(series="t", rows=80, columns=80, frame_rate_hz=9000.0, started_s=0.0),
+    )
+
+
+def silence(reducer: TomographyReducer) -> None:
+    poll(reducer, lambda view: view.status != "collecting")
+
+
+@pytest.mark.parametrize(
+    ("ending", "sentence"),
+    [
+        (end_of_run, "The run ended before the scan did."),
+        (another_scan, "Another scan began before this one ended."),
+        (another_series, "Another series began before this scan ended."),
+        (silence, "The scan stopped without an end: no image for 0.3 s."),
+    ],
+)
+def test_enough_of_a_scan_that_never_ends_is_reconstructed_and_says_so(
+    open_reducer: Callable[..., TomographyReducer],
+    ending: Callable[[TomographyReducer], None],
+    sentence: str,
+) -> None:
+    reducer = open_reducer(idle_timeout_s=0.3)
+    for message in list(scan())[:4]:
+        reducer.add(message)
+    ending(reducer)
+    view = outcome(reducer)
+    assert view.status == "done", view.note
+    assert view.note.startswith(f"{sentence} 16 of 64 images did not arrive.")
 
 
 def test_a_worker_that_dies_during_the_scan_does_not_harm_it(reducer: TomographyReducer) -> None:
@@ -156,6 +316,6 @@ def test_a_full_disk_costs_the_scan_and_not_the_run(
     monkeypatch.setattr(ScanGroup, "append", full)
     for message in scan():
         reducer.add(message)
-    view = reducer.snapshot().scans[0]
+    view = outcome(reducer)
     assert view.status == "failed"
     assert "No space left" in view.note

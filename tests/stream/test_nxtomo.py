@@ -9,7 +9,7 @@ from hexlive.reconstruct.tomography import TomographySettings, reconstruct
 from hexlive.stream.files import FileError
 from hexlive.stream.layouts import FormatError
 from hexlive.stream.nxtomo import ScanFile, ScanGroup, read_scan, write_scan
-from hexlive.stream.volumes import write_volume
+from hexlive.stream.volumes import add_surface, write_volume
 
 KEY = np.array([2, 1, 0, 0, 0, 0, 1, 2], np.uint8)
 ANGLES = np.array([0, 0, 0, 45, 90, 135, 135, 135], float)
@@ -256,7 +256,8 @@ def test_a_volume_file_holds_volume_provenance_and_surface(path):
     result = cell_result()
     chosen = SurfaceSettings(classes=2, opening_radius_px=0)
     surface = anode_surface(result.volume, result.pixel_um, chosen)
-    write_volume(path, result, surface)
+    write_volume(path, result)
+    add_surface(path, surface)
     assert [p.name for p in path.parent.iterdir()] == ["scan.nxs"]
     with h5py.File(path) as file:
         entry = file[file.attrs["default"]]

@@ -1,0 +1,136 @@
+"""One CT scan from its file to its roughness: reconstructed, then measured.
+
+Whatever goes wrong is a note on the scan and never ends the run. What is known is published at
+once: the volume with its orthoslices, then what was measured in it.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.stream.model import CtView
+from hexlive.stream.reconstruction import measure_volume, reconstruct_file
+from hexlive.stream.worker import Worker, failed
+
+ATTEMPTS: Final = 2
+
+
+class ScanCourse:
+    """Takes one scan through its stages; ``view`` says where it stands.
+
+    Parameters
+    ----------
+    view
+        What is known at the beginning.
+    path
+        The scan file; with a live scan it comes into being.
+    volume
+        The volume file to write.
+    worker
+        The process for volumes.
+    """
+
+    def __init__(
+        self, view: CtView, path: Path, volume: Path, settings: TomographySettings, worker: Worker
+    ) -> None:
+        self.view = view
+        self._path, self._volume, self._settings = path, volume, settings
+        self._worker = worker
+        self._last_s = time.monotonic()  # of the last projection
+        self._call: Future[dict[str, Any]] | None = None
+        self._attempt, self._next = 0, self._reconstruct
+
+    @property
+    def collecting(self) -> bool:
+        """Images are still taken."""
+        return self.view.status == "collecting"
+
+    @property
+    def settled(self) -> bool:
+        """Nothing further will come of this scan."""
+        return self.view.status in ("done", "failed")
+
+    def give_up(self) -> None:
+        """Leave the scan file as it is: the workers have been stopped."""
+        if not self.settled:
+            self._fail("The run was stopped before it was done.")
+
+    def stop(self, why: str) -> None:
+        """No more images will come."""
+
+    def advance(self, *, first: bool) -> None:
+        """Take what has come from the processes, and go on.
+
+        Parameters
+        ----------
+        first
+            No earlier scan is in the way of this one's volume.
+        """
+        if self.settled:
+            return
+        if self._call is None:
+            if first and self._ready():
+                self._next()
+        elif self._call.done():
+            call, self._call = self._call, None
+            self._take(call)
+        else:
+            fraction, eta_s = self._worker.progress
+            self._update(progress=fraction, eta_s=eta_s)
+
+    def _ready(self) -> bool:
+        """The scan file is there."""
+        return True
+
+    def _take(self, call: "Future[dict[str, Any]]") -> None:
+        """Publish what a stage has found, and begin the next; try once more if the process died."""
+        if not failed(call):
+            self._publish(call.result())
+        elif isinstance(call.exception(), BrokenProcessPool) and self._attempt < ATTEMPTS:
+            self._note("Its process died and was replaced.")
+            self._next()
+        else:
+            self._fail(str(call.exception()))
+
+    def _publish(self, known: dict[str, Any]) -> None:
+        self._note(known.pop("note"))
+        durations_s = self.view.durations_s | known.pop("durations_s")
+        self._update(durations_s=durations_s, seconds=sum(durations_s.values()), **known)
+        self._mark(self.view.stage, time.monotonic())
+        if self.view.stage == "volume":
+            self._attempt, self._next = 0, self._measure
+            self._next()
+        else:
+            self._update(status="done", progress=None, eta_s=None)
+
+    def _reconstruct(self) -> None:
+        self._submit("volume", reconstruct_file, self._path, self._settings, self._volume)
+
+    def _measure(self) -> None:
+        self._submit("metrics", measure_volume, self._volume, self._settings)
+
+    def _submit(self, stage: str, function: Callable[..., Any], *arguments: Any) -> None:
+        self._attempt += 1
+        self._update(stage=stage, progress=None, eta_s=None)
+        self._call = self._worker.submit(function, *arguments)
+
+    def _fail(self, why: str) -> None:
+        self._note(why)
+        self._update(status="failed", progress=None, eta_s=None)
+
+    def _note(self, *sentences: str) -> None:
+        known = [self.view.note, *(each for each in sentences if each not in self.view.note)]
+        self._update(note=" ".join(filter(None, known)))
+
+    def _mark(self, stage: str, known_s: float) -> None:
+        delay_s = max(0.0, known_s - self._last_s)
+        self._update(delays_s=self.view.delays_s | {stage: delay_s})
+
+    def _update(self, **changes: Any) -> None:
+        self.view = msgspec.structs.replace(self.view, **changes)
