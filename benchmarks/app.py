@@ -22,6 +22,7 @@ SUITES: Final = {
     "kernels": "hexlive.benchmarks.kernels",
     "throughput": "hexlive.benchmarks.throughput",
     "soak": "hexlive.benchmarks.soak",
+    "ct": "hexlive.benchmarks.ct",
 }
 EPILOG: Final = "Example: hexlive bench kernels --json kernels.json"
 

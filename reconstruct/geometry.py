@@ -6,6 +6,7 @@ the rotation axis.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, pi
 from typing import Final
 
@@ -87,10 +88,12 @@ class Geometry:
         return 2 * pi if self.extended_field else pi
 
 
+@lru_cache(maxsize=2)
 def field_of_view(size: int) -> NDArray[np.bool_]:
-    """The inscribed circle of a slice, ``(size, size) bool``."""
+    """The inscribed circle of a slice, ``(size, size) bool``, not to be changed."""
     distance_px = np.arange(size) - (size - 1) / 2
     inside: NDArray[np.bool_] = np.hypot(distance_px[:, None], distance_px) <= size / 2
+    inside.flags.writeable = False
     return inside
 
 

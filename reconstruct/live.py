@@ -69,9 +69,11 @@ class LiveSlice:
 
     def update(self) -> NDArray[np.float32] | None:
         """The slice as far as it is known, ``(y, x)``; None before it can be."""
-        if self.centre_px is None or not self._flats or len(self._angles_deg) < MIN_PROJECTIONS:
+        if not self._flats or len(self._angles_deg) < MIN_PROJECTIONS:
             return None
         self._normalise()
+        if self.centre_px is None:
+            return None
         self._apply(growing_weights)
         return self._image
 

@@ -102,6 +102,8 @@ class TomographyReducer:
         self.finish()
         self._slicer.close()
         self._worker.close()
+        for scan in self._scans.values():
+            scan.close()
 
     def _open(self, number: int) -> LiveScan | None:
         scan = self._scans.get(number)

@@ -5,7 +5,7 @@ something else begins; what came is reconstructed, and a note says what is missi
 """
 
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Final
 
@@ -112,6 +112,11 @@ class LiveScan(ScanCourse):
         if self.collecting and self._spool is not None:
             self._written = self._spool.close()
         super().give_up()
+
+    def close(self) -> None:
+        """Wait until the scan file has its name, or is known to have failed."""
+        if self._written is not None:
+            wait([self._written])
 
     def advance(self, *, first: bool) -> None:
         """Take what has come from the processes, and go on."""

@@ -17,6 +17,7 @@ from hexlive.stream.worker import Worker, failed
 
 NEIGHBOURS: Final = 1  # rows on either side, for the zinger filter
 PAUSE: Final = 3.0  # between updates, of the time that the last one took
+LAST_PART: Final = 0.05  # of a scan: no more updates, as the slice at its end would wait for them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +86,7 @@ class LiveLeg:
         row = start.rows // 2 if live.row is None else min(live.row, start.rows - 1)
         first = max(0, row - NEIGHBOURS)
         self._rows = slice(first, row + NEIGHBOURS + 1)
+        self._n_images, self._n_expected = 0, start.n_images
         self._waiting: list[Batch] = []
         self._news: list[SliceNews] = []
         self._due_s = 0.0
@@ -99,6 +101,7 @@ class LiveLeg:
 
     def add(self, message: Projections) -> None:
         """Take what the slice needs of some images."""
+        self._n_images += len(message.images)
         if not self.failed:
             images = message.images[:, self._rows].copy()
             self._waiting.append(Batch(images, message.angles_deg, message.image_key))
@@ -108,7 +111,7 @@ class LiveLeg:
         if self._call is not None and self._call.done():
             self.failed = self.failed or failed(self._call)
             self._call = None
-        if self._call is None and self._waiting and time.monotonic() >= self._due_s:
+        if self._call is None and self._waiting and self._due():
             self._hand_over(_grow)
         news = self._news[-1] if self._news else None
         self._news.clear()
@@ -117,6 +120,11 @@ class LiveLeg:
     def finish(self) -> None:
         """No more images will come: ask for the slice of them all, behind what is under way."""
         self._hand_over(_finish)
+
+    def _due(self) -> bool:
+        left = self._n_expected - self._n_images
+        nearly_over = 0 <= left < LAST_PART * self._n_expected
+        return time.monotonic() >= self._due_s and not nearly_over
 
     def _hand_over(self, function: Any) -> None:
         batches, self._waiting = self._waiting, []

@@ -64,6 +64,9 @@ class ScanCourse:
     def stop(self, why: str) -> None:
         """No more images will come."""
 
+    def close(self) -> None:
+        """Wait for what is being written outside the worker."""
+
     def advance(self, *, first: bool) -> None:
         """Take what has come from the processes, and go on.
 

@@ -236,7 +236,7 @@ def test_too_little_of_a_scan_that_never_ends_is_kept_as_images(
 ) -> None:
     for message in list(scan())[:3]:
         reducer.add(message)
-    reducer.finish()
+    reducer.close()
     view = reducer.snapshot().scans[0]
     assert view.status == "failed"
     assert "Its 32 images are in run_scan_0001.nxs" in view.note
