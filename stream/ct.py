@@ -131,5 +131,8 @@ class TomographyReducer:
         for scan in self._scans.values():
             scan.stop(why)
 
-
-FOUND_SCANS: Final = 1000
+    def _advance(self) -> None:
+        first = True
+        for scan in self._scans.values():
+            scan.advance(first=first)
+            first = first and scan.settled
