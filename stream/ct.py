@@ -29,6 +29,8 @@ class TomographyReducer:
     result
         Path of the result file; scans go beside it, as ``result_scan_0001.nxs`` and
         ``result_scan_0001_volume.nxs``.
+    workers
+        Processes for the live slice and for volumes that serve others too; None: its own.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class TomographyReducer:
         settings: TomographySettings,
         result: Path,
         live: LiveScanSettings | None = None,
+        workers: tuple[Worker, Worker] | None = None,
     ) -> None:
         self._settings, self._result = settings, result
         self._live = live or LiveScanSettings()
         self._scans: dict[int, ScanCourse] = {}
-        self._slicer, self._worker = Worker(SLICER_NICENESS), Worker(WORKER_NICENESS)
+        self._own_workers = workers is None
+        self._slicer, self._worker = workers or (Worker(SLICER_NICENESS), Worker(WORKER_NICENESS))
 
     @property
     def busy(self) -> bool:
@@ -100,8 +104,9 @@ class TomographyReducer:
     def close(self) -> None:
         """Keep what came of a scan that has not ended, and end the workers."""
         self.finish()
-        self._slicer.close()
-        self._worker.close()
+        if self._own_workers:
+            self._slicer.close()
+            self._worker.close()
         for scan in self._scans.values():
             scan.close()
 

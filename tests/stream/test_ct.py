@@ -17,6 +17,7 @@ from hexlive.stream.live_slice import LiveScanSettings
 from hexlive.stream.model import AnyMessage, CtView, Projections, ScanEnd, ScanStart, Start
 from hexlive.stream.nxtomo import ScanGroup
 from hexlive.stream.volumes import opened_volume
+from hexlive.stream.worker import Worker
 
 COLUMNS, ROWS, ANGLES, CENTRE_PX = 48, 8, 60, 24.5
 FLATS = 4
@@ -55,12 +56,24 @@ def scan(number: int = 1) -> Iterator[AnyMessage]:
     yield ScanEnd(series="s", scan=number, n_images=FLATS + ANGLES)
 
 
+@pytest.fixture(scope="module")
+def workers() -> Iterator[tuple[Worker, Worker]]:
+    """For all scans here; processes take long to start."""
+    made = Worker(0), Worker(0)
+    yield made
+    for worker in made:
+        worker.close()
+
+
 @pytest.fixture
-def open_reducer(tmp_path: Path) -> Iterator[Callable[..., TomographyReducer]]:
+def open_reducer(
+    tmp_path: Path, workers: tuple[Worker, Worker]
+) -> Iterator[Callable[..., TomographyReducer]]:
     with ExitStack() as stack:
 
         def make(settings: TomographySettings = SETTINGS, **live: Any) -> TomographyReducer:
-            reducer = TomographyReducer(settings, tmp_path / "run.nxs", LiveScanSettings(**live))
+            out, chosen = tmp_path / "run.nxs", LiveScanSettings(**live)
+            reducer = TomographyReducer(settings, out, chosen, workers)
             stack.callback(reducer.close)
             return reducer
 
