@@ -236,12 +236,14 @@ class Recorder:
         try:
             self._writer.close()
         except (OSError, RuntimeError) as error:
-            self._fail(error, f" What was recorded so far: hexlive recover {self._path}.")
+            if not self.failed:
+                self._fail(error)
+            advice = f"hexlive recover {self._path} has what was recorded so far."
+            self.status = f"{self.status} {advice}"
+            LOG.error(advice)
 
-    def _fail(self, error: Exception, advice: str = "") -> None:
-        """The first failure is the one to tell; closing after it may fail as well."""
-        self.status = (self.status if self.failed else f"recording stopped: {error}") + advice
-        self.failed = True
+    def _fail(self, error: Exception) -> None:
+        self.failed, self.status = True, f"recording stopped: {error}"
         LOG.error("%s The run goes on without it.", self.status)
 
     def _write_all(self) -> None:

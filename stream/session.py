@@ -12,7 +12,7 @@ from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import DeviceName, describe_device
 from hexlive.stream.drift import DriftReducer
-from hexlive.stream.files import refuse_same
+from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.interop.facility import reported, watched
 from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
@@ -52,9 +52,11 @@ class Outputs:
         Raises
         ------
         FileError
-            Two of them are the same file.
+            Two of them are the same file, or a folder cannot be written to.
         """
         refuse_same({"The result": self.result, "the recording": self.recording}, inputs)
+        for path in filter(None, (self.result, self.recording)):
+            part_of(path)
 
 
 @dataclass(frozen=True, kw_only=True)
