@@ -175,16 +175,16 @@ class Written:
     Attributes
     ----------
     written_mb
-        In the file, packed.
+        In the recording, packed.
     mb_per_s
-        Of that, lately.
-    queued_mb
+        Its growth of late.
+    unwritten_mb
         Messages that wait to be written.
     """
 
-    written_mb: float
-    mb_per_s: float
-    queued_mb: int
+    written_mb: float = 0.0
+    mb_per_s: float = 0.0
+    unwritten_mb: float = 0.0
 
 
 class Recorder:
@@ -209,8 +209,8 @@ class Recorder:
     def written(self) -> Written:
         """How recording goes, up to the last flush."""
         written_mb, mb_per_s = self._rate
-        queued_mb = self._put_mb - self._taken_mb
-        return Written(written_mb=written_mb, mb_per_s=mb_per_s, queued_mb=queued_mb)
+        unwritten_mb = self._put_mb - self._taken_mb
+        return Written(written_mb=written_mb, mb_per_s=mb_per_s, unwritten_mb=unwritten_mb)
 
     def put(self, message: Message) -> None:
         """Queue one message; wait while more than 64 MB are queued."""

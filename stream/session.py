@@ -20,7 +20,7 @@ from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
 from hexlive.stream.pipeline import Pace, Reducer, Report, Sink, Source, run
 from hexlive.stream.publisher import Publisher
-from hexlive.stream.recorder import Recorder
+from hexlive.stream.recorder import Recorder, Written
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
 from hexlive.stream.results import CtResult
 from hexlive.stream.sinks import ResultFile
@@ -138,7 +138,9 @@ def run_session(
         recorders: list[Recorder] = []
         displays: list[Sink[Report]] = [progress] if progress else []
         if outputs.publish:
-            leg = display_leg(outputs.publish, config, lambda: _recording(recorders))
+            leg = display_leg(
+                outputs.publish, config, lambda: _recording(recorders), lambda: _written(recorders)
+            )
             publisher = stack.enter_context(leg)
             displays.append(publisher)
             on_publish(publisher.address)
@@ -192,6 +194,10 @@ def _scans(report: Report) -> tuple[CtView, ...]:
 
 def _recording(recorders: list[Recorder]) -> str:
     return recorders[0].status if recorders else "off"
+
+
+def _written(recorders: list[Recorder]) -> Written:
+    return recorders[0].written if recorders else Written()
 
 
 def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
@@ -262,9 +268,11 @@ def result_file(path: Path, config: Config, process: dict[str, str]) -> Iterator
 
 
 @contextmanager
-def display_leg(address: str, config: Config, recording: Callable[[], str]) -> Iterator[Publisher]:
+def display_leg(
+    address: str, config: Config, recording: Callable[[], str], written: Callable[[], Written]
+) -> Iterator[Publisher]:
     """A publisher that tells its monitors when the run ends in an error."""
-    publisher = Publisher(address, config, recording)
+    publisher = Publisher(address, config, recording, written)
     try:
         yield publisher
     except Exception as error:
