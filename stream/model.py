@@ -196,6 +196,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         Fractions of clusters of one, two, and more pixels.
     recording
         What the recorder does: "off", "recording", or the sentence of its failure.
+    written_mb, written_mb_per_s, unwritten_mb
+        In the recording, its growth of late, and what waits to be written, MB.
     queued_mb, queued_most_mb
         What has arrived and waits to be processed, now and at most so far, MB.
     """
@@ -210,6 +212,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     occupancy: float
     cluster_fractions: tuple[float, float, float]
     recording: str
+    written_mb: float = 0.0
+    written_mb_per_s: float = 0.0
+    unwritten_mb: float = 0.0
     queued_mb: float = 0.0
     queued_most_mb: float = 0.0
 

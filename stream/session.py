@@ -12,7 +12,7 @@ from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import DeviceName, describe_device
 from hexlive.stream.drift import DriftReducer
-from hexlive.stream.files import refuse_same
+from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.interop.facility import reported, watched
 from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
@@ -20,7 +20,7 @@ from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
 from hexlive.stream.pipeline import Pace, Reducer, Report, Sink, Source, run
 from hexlive.stream.publisher import Publisher
-from hexlive.stream.recorder import Recorder
+from hexlive.stream.recorder import Recorder, Written
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
 from hexlive.stream.results import CtResult
 from hexlive.stream.sinks import ResultFile
@@ -52,9 +52,11 @@ class Outputs:
         Raises
         ------
         FileError
-            Two of them are the same file.
+            Two of them are the same file, or a folder cannot be written to.
         """
         refuse_same({"The result": self.result, "the recording": self.recording}, inputs)
+        for path in filter(None, (self.result, self.recording)):
+            part_of(path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,9 @@ def run_session(
         recorders: list[Recorder] = []
         displays: list[Sink[Report]] = [progress] if progress else []
         if outputs.publish:
-            leg = display_leg(outputs.publish, config, lambda: _recording(recorders))
+            leg = display_leg(
+                outputs.publish, config, lambda: _recording(recorders), lambda: _written(recorders)
+            )
             publisher = stack.enter_context(leg)
             displays.append(publisher)
             on_publish(publisher.address)
@@ -190,6 +194,10 @@ def _scans(report: Report) -> tuple[CtView, ...]:
 
 def _recording(recorders: list[Recorder]) -> str:
     return recorders[0].status if recorders else "off"
+
+
+def _written(recorders: list[Recorder]) -> Written:
+    return recorders[0].written if recorders else Written()
 
 
 def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
@@ -260,9 +268,11 @@ def result_file(path: Path, config: Config, process: dict[str, str]) -> Iterator
 
 
 @contextmanager
-def display_leg(address: str, config: Config, recording: Callable[[], str]) -> Iterator[Publisher]:
+def display_leg(
+    address: str, config: Config, recording: Callable[[], str], written: Callable[[], Written]
+) -> Iterator[Publisher]:
     """A publisher that tells its monitors when the run ends in an error."""
-    publisher = Publisher(address, config, recording)
+    publisher = Publisher(address, config, recording, written)
     try:
         yield publisher
     except Exception as error:

@@ -108,7 +108,10 @@ def record(
     ):
         say(f"listening on {source.address}; Ctrl-C ends the recording")
         ledger = Ledger(None, config.detector.frame_rate_hz)
-        pace = Pace(idle_timeout_s=idle_timeout_s, should_stop=stop.asked)
+        pace = Pace(
+            idle_timeout_s=idle_timeout_s,
+            should_stop=lambda: stop.asked() or recorder.failed,
+        )
         report = run_pipeline(source, ledger, [], [recorder], [progress], pace)
     say(f"{out}: {report.totals.received} frames, {report.totals.lost} missing")
     if recorder.failed:
