@@ -200,6 +200,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         In the recording, its growth of late, and what waits to be written, MB.
     queued_mb, queued_most_mb
         What has arrived and waits to be processed, now and at most so far, MB.
+    suspicions
+        What the gaps and duplicates look like, a sentence each.
     """
 
     rate_hz: float
@@ -217,6 +219,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     unwritten_mb: float = 0.0
     queued_mb: float = 0.0
     queued_most_mb: float = 0.0
+    suspicions: tuple[str, ...] = ()
 
 
 class TrendRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -150,6 +150,7 @@ def _health(report: Report, compton: ComptonResult, recording: str, written: Wri
         unwritten_mb=written.unwritten_mb,
         queued_mb=report.queued.now_bytes / MB,
         queued_most_mb=report.queued.most_bytes / MB,
+        suspicions=report.suspicions,
     )
 
 
