@@ -160,6 +160,8 @@ class OdinSource:
         self._rate_hz = frame_rate_hz
         self._reader = FrameReader(dataset, calibrated=calibrated)
         self._series: str | None = None
+        # odin sends no times. What is read now came after the queue was last seen empty.
+        self._empty_s = time.time()
         limit = max(2, int(high_water_mark_mb * MB / frame_bytes))
         self._endpoint = Endpoint(zmq.SUB, address, bind=False, high_water_mark=limit)
         self._endpoint.socket.subscribe(b"")
@@ -181,8 +183,10 @@ class OdinSource:
         socket, frames = self._endpoint.socket, list[_Frame]()
         deadline_s = time.monotonic() + POLL_MS / 1e3
         while len(frames) < BATCH_FRAMES and (left_s := deadline_s - time.monotonic()) > 0:
-            if not socket.poll(math.ceil(1e3 * left_s)):
-                break
+            if not socket.poll(0):
+                self._empty_s = time.time()
+                if not socket.poll(math.ceil(1e3 * left_s)):
+                    break
             parts = socket.recv_multipart(copy=False)
             try:
                 frames.append(self._reader.read([part.buffer for part in parts]))
@@ -206,7 +210,7 @@ class OdinSource:
             yield Frames(
                 series=first.series,
                 first_frame=first.number,
-                timestamp_s=time.time(),
+                timestamp_s=self._empty_s,
                 frames=np.stack([frame.pixels for frame in run]),
             )
 

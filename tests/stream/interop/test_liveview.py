@@ -241,6 +241,31 @@ def test_bad_messages_are_counted_and_good_ones_go_on(caplog) -> None:
     assert "--calibrated takes float" in caplog.text
 
 
+class Queue:
+    """Stands for a socket that has so many messages waiting, and is empty after that."""
+
+    def __init__(self, waiting: list[list[bytes]]) -> None:
+        self.waiting = waiting
+
+    def poll(self, timeout: int) -> bool:
+        return bool(self.waiting)
+
+    def recv_multipart(self, copy: bool) -> list[zmq.Frame]:
+        return [zmq.Frame(part) for part in self.waiting.pop(0)]
+
+
+def test_frames_are_as_old_as_the_queue_has_not_been_empty() -> None:
+    with publishing() as (source, _):
+        real, waiting = source._endpoint.socket, [message(n, IMAGES[0]) for n in range(300)]
+        begun_s = time.time()
+        source._endpoint.socket = Queue(waiting)
+        batches = [item for item, _ in zip(source, range(8), strict=False) if item is not None]
+        times_s = [item.timestamp_s for item in batches if isinstance(item, Frames)]
+        source._endpoint.socket = real
+    assert times_s[0] <= begun_s
+    assert times_s[-1] >= begun_s
+
+
 def test_a_flood_of_other_datasets_does_not_stop_the_clock() -> None:
     with publishing() as (source, publisher):
         parts = message(0, IMAGES[0], dataset="processed_frames")
