@@ -22,6 +22,7 @@ from hexlive.stream.interop.liveview import FrameReader, OdinSource
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import Frames, Start
 from hexlive.stream.pipeline import Pace, run
+from hexlive.stream.recordings import open_file
 from hexlive.stream.session import Outputs, live_source, run_session
 from hexlive.stream.stopping import Stop
 from hexlive.stream.wire import WireError
@@ -293,30 +294,46 @@ def test_energies_of_a_liveview_count_as_their_steps(tmp_path) -> None:
         np.testing.assert_array_equal(segment["hits"][()], (energy_kev >= 3.0).sum(axis=0))
 
 
-def test_run_takes_a_liveview_by_its_address(hexlive, tmp_path) -> None:
-    config = tmp_path / "beamtime.toml"
+@contextmanager
+def liveview() -> Iterator[str]:
+    """The address of a LiveView that sends the images to the first who subscribes."""
+    waiting = [message(number, image, "BSLZ4") for number, image in enumerate(IMAGES)]
     with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
         publisher.linger = 0
         port = publisher.bind_to_random_port("tcp://127.0.0.1")
-        config.write_text(
-            "[detector]\nrows = 12\ncolumns = 10\n"
-            f"[stream]\ninput = 'odin+tcp://127.0.0.1:{port}'\nidle_timeout_s = 0.5\n"
-            f"result = '{tmp_path / 'result.nxs'}'\npublish = 'tcp://127.0.0.1:*'\n"
-        )
 
         def publish() -> None:
             if publisher.poll(PATIENCE_S * 1e3):
-                for number, image in enumerate(IMAGES):
-                    publisher.send_multipart(message(number, image, "BSLZ4"))
+                for parts in waiting:
+                    publisher.send_multipart(parts)
 
         thread = threading.Thread(target=publish)
         thread.start()
-        calibration = tmp_path / "calibration.h5"
+        yield f"odin+tcp://127.0.0.1:{port}"
+        thread.join()
+
+
+def test_run_takes_a_liveview_by_its_address(hexlive, tmp_path) -> None:
+    config, calibration = tmp_path / "beamtime.toml", tmp_path / "calibration.h5"
+    with liveview() as address:
+        config.write_text(
+            f"[detector]\nrows = 12\ncolumns = 10\n[stream]\ninput = '{address}'\n"
+            f"idle_timeout_s = 1.0\nresult = '{tmp_path / 'result.nxs'}'\n"
+            "publish = 'tcp://127.0.0.1:*'\n"
+        )
         step_calibration(load_config(config)).save(calibration)
         code, said = hexlive("run", "--config", config, "--calibration", calibration)
-        thread.join()
     assert code == 0, said
     assert "30 frames, 0 missing" in said
+
+
+def test_a_liveview_can_be_recorded(hexlive, tmp_path) -> None:
+    out = tmp_path / "recording.h5"
+    with liveview() as address:
+        code, said = hexlive("record", "--from", address, "--out", out, "--idle-timeout", 1)
+    assert code == 0, said
+    frames = [item.frames for item in open_file(out) if isinstance(item, Frames)]
+    np.testing.assert_array_equal(np.concatenate(frames), IMAGES)
 
 
 def test_the_address_chooses_odin() -> None:
