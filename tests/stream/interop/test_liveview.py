@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from hexlive.stream.config import Config, DetectorSettings, StreamSettings, load_config
 from hexlive.stream.interop.energies import STEP_KEV, step_calibration
-from hexlive.stream.interop.liveview import FrameReader, OdinSource
+from hexlive.stream.interop.live_frames import FrameReader
+from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import Frames, Start
 from hexlive.stream.pipeline import Pace, run
@@ -73,7 +74,7 @@ def message(number: int, image: np.ndarray, compression="none", dtype="uint16", 
 def test_a_frame_of_every_type_and_packing_is_read(compression, dtype, shape) -> None:
     image = np.minimum(np.add.outer(np.arange(shape[0]), np.arange(shape[1])) // 4, 255)
     frame = FrameReader().read(message(3, image, compression, dtype))
-    assert (frame.series, frame.number) == ("run_7", 3)
+    assert (frame.acquisition, frame.number) == ("run_7", 3)
     assert frame.pixels.dtype == np.uint16
     np.testing.assert_array_equal(frame.pixels, image)
 
@@ -227,6 +228,22 @@ def test_a_new_acquisition_closes_the_old_and_is_expected_from_its_frame_0() -> 
     assert [item.series for item in kept if isinstance(item, Start)] == ["a", "b"]
     assert (report.totals.expected, report.totals.lost) == (10, 2)
     assert report.rejected == {"closed_series": 1}
+
+
+def test_a_name_that_is_used_again_is_another_acquisition(monkeypatch) -> None:
+    with publishing() as (source, publisher):
+        for number in (0, 1, 2, 5000, 5001, 3, 4, 4999):  # falls by more than any reordering
+            publisher.send_multipart(message(number, IMAGES[0], acquisition_id=""))
+        _, kept = counted(source, 8)
+        assert [item.series for item in kept if isinstance(item, Start)] == [
+            "unnamed", "unnamed (2)",
+        ]  # fmt: skip
+        monkeypatch.setattr("hexlive.stream.interop.liveview.REST_S", 0.0)  # silence, every time
+        for number in (0, 1):
+            publisher.send_multipart(message(number, IMAGES[0], acquisition_id=""))
+        report, kept = counted(source, 2)
+    assert [item.series for item in kept if isinstance(item, Start)] == ["unnamed (3)"]
+    assert (report.totals.received, report.totals.lost) == (2, 0)
 
 
 def test_bad_messages_are_counted_and_good_ones_go_on(caplog) -> None:
