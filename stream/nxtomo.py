@@ -44,7 +44,7 @@ def read_scan(path: Path, entry: str | None = None, rows: slice | None = None) -
     with opened(path) as file:
         try:
             if entry is None and isinstance(file.get("exchange/theta"), h5py.Dataset):
-                return _data_exchange(file["exchange"], rows or slice(None))
+                return _data_exchange(file["exchange"], rows or slice(None), path)
             return _nxtomo(find_layout(file, path, entry), path, rows or slice(None))
         except (KeyError, OSError) as error:
             raise FormatError(f"{path} is damaged or links to a file that is gone.") from error
@@ -53,9 +53,7 @@ def read_scan(path: Path, entry: str | None = None, rows: slice | None = None) -
 def _nxtomo(layout: Layout, path: Path, rows: slice) -> Scan:
     n = min(len(layout.data), len(layout.image_key), len(layout.angle))
     key = layout.image_key[:n]
-    angles_deg = np.asarray(layout.angle[:n], np.float64)
-    if str(layout.angle.attrs.get("units", "")).lower().startswith("rad"):
-        angles_deg = np.rad2deg(angles_deg)
+    angles_deg = _degrees(layout.angle)[:n]
     key = np.where((key == PROJECTION) & ~np.isfinite(angles_deg), INVALID, key)
     projections = _images(layout.data, np.flatnonzero(key == PROJECTION), rows)
     if projections is None:
@@ -94,20 +92,36 @@ def _images(data: h5py.Dataset, where: NDArray[np.intp], rows: slice) -> NDArray
     return images
 
 
-def _data_exchange(exchange: h5py.Group, rows: slice) -> Scan:
+def _data_exchange(exchange: h5py.Group, rows: slice, path: Path) -> Scan:
     """The layout of the Advanced Photon Source: data, data_white, data_dark, theta in degrees."""
-    flats, darks = (
-        exchange[name][:, rows] if name in exchange else None
-        for name in ("data_white", "data_dark")
-    )
-    angles_deg = exchange["theta"][:].astype(np.float64)
-    projections = exchange["data"][: len(angles_deg), rows]
+    data, flats, darks = (exchange.get(name) for name in ("data", "data_white", "data_dark"))
+    angles_deg = _degrees(exchange["theta"])
+    if not isinstance(data, h5py.Dataset) or data.ndim != 3:
+        raise FormatError(f"{path} holds no projections: exchange/data is no stack of images.")
+    n = min(len(data), len(angles_deg))
+    usable = np.flatnonzero(np.isfinite(angles_deg[:n]))
+    projections = _images(data, usable, rows)
+    if projections is None:
+        raise FormatError(f"{path} holds no projections with an angle.")
+    notes = []
+    if n_invalid := n - len(usable):
+        notes.append(f"{n_invalid} of {n} images have no angle and were left out.")
+    if n_lost := max(len(data), len(angles_deg)) - n:
+        notes.append(f"The scan was cut short: {n_lost} images lack their pixels or angle.")
     return Scan(
         projections=projections,
-        flats=flats,
-        darks=darks,
-        angles_deg=angles_deg[: len(projections)],
+        flats=None if flats is None else flats[:, rows],
+        darks=None if darks is None else darks[:, rows],
+        angles_deg=angles_deg[usable],
+        notes=tuple(notes),
     )
+
+
+def _degrees(angle: h5py.Dataset) -> NDArray[np.float64]:
+    """Angles in degrees, which they are in unless they say radians."""
+    angles = np.asarray(angle[()], np.float64)
+    in_radians = str(angle.attrs.get("units", "")).lower().startswith("rad")
+    return np.rad2deg(angles) if in_radians else angles
 
 
 def _pixel_um(dataset: h5py.Dataset | None) -> float | None:

@@ -133,7 +133,8 @@ def run_session(
         stack.callback(tomography.close)
         ct: Reducer = tomography
         if source.live:
-            ct = stack.enter_context(watched(tomography, config))
+            products = (outputs.result, outputs.recording)
+            ct = stack.enter_context(watched(tomography, config, products))
         result = stack.enter_context(result_file(outputs.result, config, process))
         recorders: list[Recorder] = []
         displays: list[Sink[Report]] = [progress] if progress else []

@@ -157,6 +157,33 @@ def test_data_exchange_is_read(path):
     check(read_scan(path))
 
 
+def test_data_exchange_says_what_it_lacks(path):
+    with h5py.File(path, "w") as file:
+        file["exchange/data"] = IMAGES[2:6]
+        file["exchange/theta"] = np.deg2rad([0, 45, np.nan, 135, 180])
+        file["exchange/theta"].attrs["units"] = "radians"
+    scan = read_scan(path)
+    np.testing.assert_array_equal(scan.projections, IMAGES[[2, 3, 5]])
+    np.testing.assert_allclose(scan.angles_deg, [0, 45, 135])
+    assert scan.flats is None
+    assert scan.notes == (
+        "1 of 4 images have no angle and were left out.",
+        "The scan was cut short: 1 images lack their pixels or angle.",
+    )
+
+
+def test_data_exchange_follows_links_and_misses_what_is_gone(path):
+    with h5py.File(path.with_name("raw.h5"), "w") as file:
+        file["images"] = IMAGES[2:6]
+    with h5py.File(path, "w") as file:
+        file["exchange/data"] = h5py.ExternalLink("raw.h5", "images")
+        file["exchange/theta"] = ANGLES[2:6]
+    np.testing.assert_array_equal(read_scan(path).projections, IMAGES[2:6])
+    path.with_name("raw.h5").unlink()
+    with pytest.raises(FormatError, match=r"holds no projections|links to a file that is gone"):
+        read_scan(path)
+
+
 def test_only_the_rows_asked_for_are_read(path):
     write_scan(path, Scan(projections=IMAGES, flats=IMAGES, darks=None, angles_deg=ANGLES))
     scan = read_scan(path, rows=slice(1, 3))
