@@ -155,3 +155,11 @@ def tally_of(counts: Counts, counters: Tally, shape: tuple[int, int], n_before: 
         return np.asarray(arrays[name].reshape(like.shape).astype(like.dtype, copy=False))
 
     return Tally(**{name: flattened(name) for name in Tally._fields})
+
+
+def add_counts(counts: Counts, counters: Tally, shape: tuple[int, int], n_before: int) -> None:
+    """Add counts to counters on the host; see `tally_of`."""
+    added = tally_of(counts, counters, shape, n_before)
+    for name in Tally._fields:
+        own = getattr(counters, name)
+        own += getattr(added, name)

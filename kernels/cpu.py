@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
-from hexlive.kernels.contract import check_batch, check_memory, counts_of, flat, tally_of
+from hexlive.kernels.contract import add_counts, check_batch, check_memory, counts_of, flat
 from hexlive.kernels.events import count_frames, see_frame
 from hexlive.kernels.state import NEVER, Kit, Tally, make_kit
 
@@ -111,10 +111,7 @@ class CpuBackend:
         ValueError, ArithmeticError, OverflowError
             They do not fit, or are more than the counters hold; nothing was added.
         """
-        counters = self._kits[0].tally
-        added = tally_of(counts, counters, self._shape, self._n_frames)
-        for own, other in zip(counters, added, strict=True):
-            np.add(own, other, out=own)
+        add_counts(counts, self._kits[0].tally, self._shape, self._n_frames)
         self._n_frames += counts.n_frames
 
     def snapshot(self) -> Counts:

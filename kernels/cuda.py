@@ -130,7 +130,8 @@ class CudaBackend:
             They do not fit, or are more than the counters hold; nothing was added.
         """
         added = tally_of(counts, self._tally, self._shape, self._n_frames)
-        for own, other in zip(self._tally, added, strict=True):
+        for name in Tally._fields:
+            own, other = getattr(self._tally, name), getattr(added, name)
             if own.size:
                 on_device = self._device.upload(other)
                 with self._device.in_order():

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
-from hexlive.kernels.contract import check_batch, check_memory, counts_of, flat, tally_of
+from hexlive.kernels.contract import add_counts, check_batch, check_memory, counts_of, flat
 from hexlive.kernels.odin_chain import (
     ADDITION,
     DISCRIMINATION,
@@ -86,9 +86,7 @@ class OdinBackend:
         ValueError, ArithmeticError, OverflowError
             They do not fit, or are more than the counters hold; nothing was added.
         """
-        added = tally_of(counts, self._tally, self._shape, self._n_frames)
-        for own, other in zip(self._tally, added, strict=True):
-            np.add(own, other, out=own)
+        add_counts(counts, self._tally, self._shape, self._n_frames)
         self._n_frames += counts.n_frames
 
     def snapshot(self) -> Counts:

@@ -58,8 +58,9 @@ class MadeWith(msgspec.Struct, frozen=True, kw_only=True):
 def deciding(config: Config) -> str:
     """The part of the configuration that decides on counts and on what is made of them, TOML."""
     detector = replace(config.detector, calibration=None)
-    streaming = {"stream": StreamSettings(), "monitor": MonitorSettings()}
-    return to_toml(replace(config, detector=detector, **streaming))
+    return to_toml(
+        replace(config, detector=detector, stream=StreamSettings(), monitor=MonitorSettings())
+    )
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,14 +165,11 @@ def read_exposure(path: Path) -> Kept:
     try:
         with opened(path) as file:
             moment = msgspec.json.decode(file["moment"][()].tobytes(), type=Moment)
-            maps = {name: values[()] for name, values in file["counts"].items()}
+            parts: dict[str, Any] = {"single_spectra": None, **moment.numbers}
+            parts |= {name: values[()] for name, values in file["counts"].items()}
             return Kept(
                 moment=moment,
-                counts=Counts(
-                    **({"single_spectra": None} | maps),
-                    **moment.numbers,
-                    dropped_hits=moment.dropped_hits,
-                ),
+                counts=Counts(**parts, dropped_hits=moment.dropped_hits),
                 cycler=file["cycler"][()],
                 drift={name: values[()] for name, values in file["drift"].items()},
             )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -99,7 +99,7 @@ class Checkpointer:
         if result is None or result.segment is None:
             return None
         ledger = parts.ledger.state()
-        known = {
+        known: dict[str, Any] = {
             "ledger": ledger,
             "rejected": dict(report.rejected),
             "position": self._tape.position,

@@ -164,8 +164,8 @@ class DriftReducer:
             for *values, centre in zip(*columns, centres, strict=True)
         ]
         self._before, self._frame_rate_hz = state["before"], frame_rate_hz
-        self._segment, self._first_frame, self._n_frames = state["interval"].tolist()
-        self._first_s, self._last_s = state["interval_s"].tolist()
+        self._segment, self._first_frame, self._n_frames = map(int, state["interval"])
+        self._first_s, self._last_s = map(float, state["interval_s"])
         self._gain = float(state["gain"])
         if self._points:
             self._judge(self._points[-1])

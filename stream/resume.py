@@ -183,12 +183,8 @@ class _Continued:
     def __init__(
         self, source: Source, ledger: Ledger, tape: Tape, played: list[str], moment: Moment | None
     ) -> None:
-        self.live, self._source = source.live, source
+        self.live, self.rejected, self._source = source.live, source.rejected, source
         self._ledger, self._tape, self._played, self._moment = ledger, tape, played, moment
-
-    @property
-    def rejected(self) -> Counter[str]:
-        return self._source.rejected
 
     def __iter__(self) -> Iterator[AnyMessage | None]:
         if self._moment is not None and self._moment.final and not self._ledger.running:

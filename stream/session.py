@@ -30,6 +30,7 @@ from hexlive.stream.resume import Continuation
 from hexlive.stream.sinks import ResultFile, Thinned
 from hexlive.stream.sources import ZmqSource
 from hexlive.stream.stopping import Stop
+from hexlive.stream.supervision import SupervisedPublisher
 
 BYTES_PER_PIXEL: Final = 2
 LIVEVIEW: Final = "odin+"
@@ -295,9 +296,11 @@ def result_file(path: Path, config: Config, process: dict[str, str]) -> Iterator
 
 
 @contextmanager
-def display_leg(address: str, config: Config, recording: Callable[[], str]) -> Iterator[Publisher]:
+def display_leg(
+    address: str, config: Config, recording: Callable[[], str]
+) -> Iterator[SupervisedPublisher]:
     """A publisher that tells its monitors when the run ends in an error."""
-    publisher = Publisher(address, config, recording)
+    publisher = SupervisedPublisher(lambda at: Publisher(at, config, recording), address)
     try:
         yield publisher
     except Exception as error:
