@@ -154,6 +154,11 @@ class Ledger:
         return self._scans.leave(again=again)
 
     @property
+    def next_scan(self) -> int:
+        """The number in this run of the next CT scan that begins."""
+        return self._scans.next
+
+    @property
     def running(self) -> bool:
         """A series has begun and is not over."""
         return self._series is not None

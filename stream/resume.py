@@ -23,6 +23,7 @@ from hexlive.stream.checkpoint import (
 )
 from hexlive.stream.checkpointing import Checkpointer, Parts
 from hexlive.stream.exposure import Tally
+from hexlive.stream.files import index_of
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import AnyMessage, Message
 from hexlive.stream.pipeline import GapError, Report, Sink, Source
@@ -107,6 +108,9 @@ class Continuation:
             frames = parts.ledger.totals().received
             goes_on = f"; recording to {self._recording}" if self._recording else ""
             LOG.warning("Going on with %d frames of %s%s.", frames, self._folder.path, goes_on)
+            for name in self._before.recordings:
+                if index_of(Path(name)).exists():
+                    LOG.warning("%s was not closed: hexlive recover makes it whole.", name)
         return Resumed(
             _Continued(source, parts.ledger, tape, self._before.recordings, moment),
             tape,
@@ -191,7 +195,7 @@ class _Continued:
             return  # all that was still to be done is to write the result
         rejected = self._ledger.rejected.copy()
         regained = self._ledger.leave_scan(again=bool(self._played))
-        yield from self._tape.play(self._played, regain_scan=regained)
+        yield from self._tape.play(self._played, self._ledger.next_scan, regain_scan=regained)
         self._ledger.rejected = rejected  # by an earlier start; or only played twice
         self._tape.record(self._ledger.opening())
         yield from self._source

@@ -50,6 +50,11 @@ class ScanDesk:
         """The beginning of the scan that is open, if one is, with the number that the run uses."""
         return [msgspec.structs.replace(self._open, scan=self._n_scans)] if self._open else []
 
+    @property
+    def next(self) -> int:
+        """The number of the next scan that begins."""
+        return self._n_scans + 1
+
     def leave(self, *, again: bool) -> bool:
         """Close the scan that is open, if one is, so that it may begin ``again``, or not."""
         left, self._open = self._open, None

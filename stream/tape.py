@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from hexlive.stream.checkpoint import Position
-from hexlive.stream.files import FileError
+from hexlive.stream.files import FileError, index_of
 from hexlive.stream.model import AnyMessage, Message, Projections, ScanStart
 from hexlive.stream.pipeline import Sink
 from hexlive.stream.recordings import RecordingSource
+from hexlive.stream.recovery import excerpt
 
+ALL: Final = 2**62  # frames, and more
 LOG: Final = logging.getLogger(__name__)
 
 
@@ -54,19 +58,23 @@ class Tape:
             self._pass(message)
         self.scan = scan
 
-    def play(self, recordings: Sequence[str], *, regain_scan: bool) -> Iterator[AnyMessage]:
+    def play(
+        self, recordings: Sequence[str], next_scan: int, *, regain_scan: bool
+    ) -> Iterator[AnyMessage]:
         """What was recorded behind the checkpoint.
 
         Parameters
         ----------
         recordings
             Of this run, oldest first.
+        next_scan
+            The number of the first CT scan of which images are needed.
         regain_scan
             Begin with the images before it of the CT scan that is under way.
         """
         if regain_scan and self.scan is not None and self.position is not None:
-            yield from _scan(recordings, self.scan, self.position)
-        for place, message in _played(recordings, self.position):
+            yield from _scan(recordings, self.scan, self.position, next_scan)
+        for place, message in _played(recordings, self.position, next_scan):
             self._note(place, message)
             yield message
 
@@ -84,7 +92,7 @@ class Tape:
 
 
 def _played(
-    recordings: Sequence[str], since: Position | None, *, frames: bool = True
+    recordings: Sequence[str], since: Position | None, next_scan: int, *, frames: bool = True
 ) -> Iterator[tuple[Position, AnyMessage]]:
     """Messages from a place on, each with its own place."""
     known = since is not None and since.recording in recordings
@@ -92,19 +100,34 @@ def _played(
     for name in recordings[begin:]:
         here = since is not None and since.recording == name
         place = since if since is not None and here else Position(recording=name)
+        n_before = place.n_frames if frames else ALL
         try:
-            source = RecordingSource(Path(name))
-            for message in source.after(place.n_messages, place.n_frames, frames=frames):
-                yield place, message
-                place = place.after(message)
+            with _readable(Path(name), n_before, next_scan) as source:
+                for message in source.after(place.n_messages, place.n_frames, frames=frames):
+                    yield place, message
+                    place = place.after(message)
         except FileError as error:
             LOG.warning("%s What it held after the checkpoint counts as missing.", error)
 
 
-def _scan(recordings: Sequence[str], since: Position, until: Position) -> Iterator[AnyMessage]:
+def _scan(
+    recordings: Sequence[str], since: Position, until: Position, number: int
+) -> Iterator[AnyMessage]:
     """The beginning of a CT scan and its images, between two places."""
-    for place, message in _played(recordings, since, frames=False):
+    for place, message in _played(recordings, since, number, frames=False):
         if place.recording == until.recording and place.n_messages >= until.n_messages:
             return
         if isinstance(message, ScanStart | Projections):
             yield message
+
+
+@contextmanager
+def _readable(path: Path, n_frames: int, next_scan: int) -> Iterator[RecordingSource]:
+    """A recording, or an excerpt of one that was not closed: to make that whole may take hours."""
+    if not index_of(path).exists():
+        yield RecordingSource(path)
+        return
+    with TemporaryDirectory(prefix=f"{path.stem}_", dir=path.parent) as folder:
+        out = Path(folder) / path.name
+        excerpt(path, out, n_frames, next_scan)
+        yield RecordingSource(out)

@@ -17,6 +17,7 @@ from hexlive.stream.calibration import load_calibration
 from hexlive.stream.config import load_config
 from hexlive.stream.model import AnyMessage, End, Frames, Segment, Start
 from hexlive.stream.recordings import open_file
+from hexlive.stream.recovery import recover
 from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.wire import encode
 
@@ -226,6 +227,22 @@ def test_a_killed_run_goes_on_and_counts_what_survived_once(
         for name, array in one.items():
             np.testing.assert_array_equal(array, other[name], err_msg=f"{number}/{name}")
     assert not list(tmp_path.glob("*checkpoint*"))
+
+    recorded = recorded_numbers(tmp_path)
+    lost = [n for begin, end in missing for n in range(begin, end)]
+    assert (len(recorded) > 0) == record
+    assert len(set(recorded)) == len(recorded)
+    assert not set(recorded) & set(lost)
+
+
+def recorded_numbers(folder: Path) -> list[int]:
+    """The frames in all recordings, made whole."""
+    numbers: list[int] = []
+    for path in sorted(folder.glob("recording*.h5")):
+        recover(path)
+        with h5py.File(path) as file:
+            numbers += file["entry/instrument/detector/frame_number"][()].tolist()
+    return numbers
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)

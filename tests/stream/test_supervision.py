@@ -10,7 +10,7 @@ from hexlive.monitor.client import Client
 from hexlive.stream.pipeline import Report
 from hexlive.stream.publisher import Publisher
 from hexlive.stream.session import Outputs, run_session
-from hexlive.stream.sources import AddressError
+from hexlive.stream.sockets import AddressError
 from hexlive.stream.supervision import SupervisedPublisher
 
 PATIENCE_S = 20.0
