@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from hexlive.stream.results import CtResult
 WORKER_NICENESS: Final = 10
 ATTEMPTS: Final = 2
 FOUND_SCANS: Final = 1000
+INTERRUPTED: Final = "The run was interrupted during this scan; what it had is in the recording."
 
 
 class TomographyReducer:
@@ -83,6 +84,19 @@ class TomographyReducer:
         self._collect()
         return CtResult(scans=tuple(self._scans.values()))
 
+    def restore(self, scans: Sequence[CtView]) -> None:
+        """Go on after a restart: reconstruct again what was not done."""
+        for view in scans:
+            self._scans[view.scan] = view
+            path = self._path(view.scan)
+            if view.status == "collecting":
+                self._update(view.scan, status="failed", note=INTERRUPTED)
+            elif view.status == "reconstructing" and path.exists():
+                self._submit(view.scan, path, attempt=1)
+            elif view.status == "reconstructing":
+                note = f"{view.note} The run was interrupted before it was done.".strip()
+                self._update(view.scan, status="failed", note=note)
+
     def finish(self) -> None:
         """Keep what came of a scan that has not ended."""
         self._drop("The run ended before the scan did.")
@@ -114,13 +128,15 @@ class TomographyReducer:
             n_expected=start.n_images,
             pixel_um=start.pixel_um,
         )
-        path = self._result.with_name(f"{self._result.stem}_{scan_name(start.scan)}.nxs")
         shape = (start.rows, start.columns)
         try:
-            self._file = ScanFile(path, shape, pixel_um=start.pixel_um)
+            self._file = ScanFile(self._path(start.scan), shape, pixel_um=start.pixel_um)
         except (OSError, ValueError) as error:
             self._update(start.scan, status="failed", note=f"{error}")
         self._worker.submit(warm_up, self._settings)
+
+    def _path(self, scan: int) -> Path:
+        return self._result.with_name(f"{self._result.stem}_{scan_name(scan)}.nxs")
 
     def _append(self, message: Projections) -> None:
         assert self._file is not None

@@ -125,6 +125,10 @@ class GrowingFile:
         offset = store.write(packed)
         self._note(Chunk(name, offset, len(packed), checksum(packed.data)))
 
+    def leave_chunk(self, name: str) -> None:
+        """Leave out the next whole chunk of a store; its rows read as zeros."""
+        self._stores[name].leave()
+
     def flush(self) -> None:
         """Hand everything so far to the operating system.
 
@@ -265,6 +269,10 @@ class _Store:
         self._whole_rows += self._chunk_rows
         self.n_bytes += len(packed)
         return self._disk.place
+
+    def leave(self) -> None:
+        """Go behind the next chunk without writing it."""
+        self._whole_rows += self._chunk_rows
 
     def finish(self) -> None:
         """Write the rows that wait as a chunk that is not full."""

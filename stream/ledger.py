@@ -5,6 +5,7 @@ comes and its number leaves the missing ranges.
 """
 
 from collections import Counter
+from copy import deepcopy
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,7 +23,7 @@ from hexlive.stream.model import (
     Snapshot,
     Start,
 )
-from hexlive.stream.scans import ScanDesk
+from hexlive.stream.scans import ScanDesk, ScanDeskState
 from hexlive.stream.suspicions import Suspicions
 
 UNKNOWN_START: Final = "late join"
@@ -36,6 +37,20 @@ class Accepted(NamedTuple):
 
     messages: list[AnyMessage]
     closed: Tally | None = None
+
+
+class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a ledger knows, but for what it rejected."""
+
+    series: str | None
+    closed: list[str]
+    start: Start | None
+    first: int | None
+    end: int | None
+    segment: Segment | None
+    exposure: Exposure | None
+    past: Totals
+    scans: ScanDeskState
 
 
 class Ledger:
@@ -63,6 +78,7 @@ class Ledger:
         self.rejected: Counter[str] = Counter()
         self._series: str | None = None
         self._closed: set[str] = set()
+        self._started: Start | None = None
         self._first: int | None = None
         self._end: int | None = None
         self._scans = ScanDesk()
@@ -99,8 +115,57 @@ class Ledger:
         tally = self._close_exposure()
         if self._series is not None:
             self._closed.add(self._series)
-        self._series = self._first = self._end = self._segment = None
+        self._series = self._started = self._first = self._end = self._segment = None
         return tally
+
+    def state(self) -> LedgerState:
+        """For a checkpoint; it does not follow what comes later."""
+        return LedgerState(
+            series=self._series,
+            closed=sorted(self._closed),
+            start=self._started,
+            first=self._first,
+            end=self._end,
+            segment=self._segment,
+            exposure=deepcopy(self._exposure),
+            past=self._past,
+            scans=self._scans.state(),
+        )
+
+    def restore(self, state: LedgerState) -> None:
+        """Go on from a checkpoint."""
+        self._series, self._closed = state.series, set(state.closed)
+        self._started, self._first, self._end = state.start, state.first, state.end
+        self._segment, self._exposure, self._past = state.segment, state.exposure, state.past
+        self._scans.restore(state.scans)
+
+    def opening(self) -> list[AnyMessage]:
+        """What began the present series, exposure and scan, for whoever comes late to them."""
+        opening: list[AnyMessage] = [] if self._started is None else [self._started]
+        if self._segment is not None and self._exposure is not None:
+            first = self._exposure.first
+            opening.append(msgspec.structs.replace(self._segment, first_frame=first))
+        return opening + self._scans.opening
+
+    def leave_scan(self, *, again: bool) -> bool:
+        """Forget a CT scan that is under way, as its images are lost; ``again``: they will come.
+
+        Returns
+        -------
+        bool
+            There was one, and it may begin again.
+        """
+        return self._scans.leave(again=again)
+
+    @property
+    def next_scan(self) -> int:
+        """The number in this run of the next CT scan that begins."""
+        return self._scans.next
+
+    @property
+    def running(self) -> bool:
+        """A series has begun and is not over."""
+        return self._series is not None
 
     @property
     def ended(self) -> bool:
@@ -168,7 +233,7 @@ class Ledger:
 
     def _start(self, message: Start) -> Accepted:
         closed = self.finish()
-        self._series, self._first = message.series, message.first_frame
+        self._series, self._started, self._first = message.series, message, message.first_frame
         self._suspicions = Suspicions()
         self._shape = (message.rows, message.columns)
         return Accepted([message], closed)
@@ -183,16 +248,15 @@ class Ledger:
         if self._shape is None:
             return []
         rows, columns = self._shape
-        return [
-            Start(
-                series=message.series,
-                rows=rows,
-                columns=columns,
-                frame_rate_hz=self._frame_rate_hz,
-                started_s=0.0,
-                detector=UNKNOWN_START,
-            )
-        ]
+        self._started = Start(
+            series=message.series,
+            rows=rows,
+            columns=columns,
+            frame_rate_hz=self._frame_rate_hz,
+            started_s=0.0,
+            detector=UNKNOWN_START,
+        )
+        return [self._started]
 
     def _open(self, message: Segment) -> Accepted:
         """Begin an exposure; frames missing before it belong to the one that it ends."""

@@ -178,7 +178,7 @@ def run(
     """
     pace = pace or Pace()
     reporter = _Reporter(source, ledger, reducers, sinks)
-    heard_s: float | None = None
+    heard_s = time.monotonic() if ledger.running else None
     for message in source:
         if message is not None:
             accepted = ledger.accept(message)

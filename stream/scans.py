@@ -7,6 +7,14 @@ from hexlive.stream.model import AnyMessage, Projections, ScanEnd, ScanStart
 ScanMessage = ScanStart | Projections | ScanEnd
 
 
+class ScanDeskState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a desk knows."""
+
+    n_scans: int = 0
+    known: list[tuple[str, int]] = []
+    open: ScanStart | None = None
+
+
 class ScanDesk:
     """Opens and closes CT scans; scans are numbered through, however many series a run has."""
 
@@ -36,3 +44,30 @@ class ScanDesk:
         elif isinstance(message, ScanEnd):
             self._open = None
         return msgspec.structs.replace(message, scan=self._n_scans)
+
+    @property
+    def opening(self) -> list[AnyMessage]:
+        """The beginning of the scan that is open, if one is, with the number that the run uses."""
+        return [msgspec.structs.replace(self._open, scan=self._n_scans)] if self._open else []
+
+    @property
+    def next(self) -> int:
+        """The number of the next scan that begins."""
+        return self._n_scans + 1
+
+    def leave(self, *, again: bool) -> bool:
+        """Close the scan that is open, if one is, so that it may begin ``again``, or not."""
+        left, self._open = self._open, None
+        if left is None or not again:
+            return False
+        self._known.remove((left.series, left.scan))
+        self._n_scans -= 1
+        return True
+
+    def state(self) -> ScanDeskState:
+        """For a checkpoint."""
+        return ScanDeskState(n_scans=self._n_scans, known=sorted(self._known), open=self._open)
+
+    def restore(self, state: ScanDeskState) -> None:
+        """Go on from a checkpoint."""
+        self._n_scans, self._known, self._open = state.n_scans, set(state.known), state.open

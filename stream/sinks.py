@@ -1,9 +1,11 @@
 """Where reports go: the result file (NeXus/HDF5), whole or absent."""
 
+import math
 import platform
 import shlex
 import socket
 import sys
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 from hexlive.stream.drift import DriftResult, write_drift
 from hexlive.stream.files import FileError, new_group, part_of, publish, require_room
 from hexlive.stream.model import CtView
-from hexlive.stream.pipeline import Report
+from hexlive.stream.pipeline import Report, Sink
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
 from hexlive.stream.segments import mark_plot, write_arrays, write_segment
@@ -96,6 +98,25 @@ class ResultFile:
             write_drift(new_group(self._entry, "drift"), drift)
         if (cycler := report.find(CyclerResult)) is not None and cycler.rows:
             _write_cycler(new_group(self._entry, "cycler", "NXdata"), cycler)
+
+
+class Thinned:
+    """Passes on what is final, and of other reports one per interval at most."""
+
+    def __init__(self, sink: Sink[Report], interval_s: float) -> None:
+        self._sink, self._interval_s = sink, interval_s
+        self._passed_s = -math.inf
+
+    def put(self, report: Report) -> None:
+        """Pass a report on, or leave it out."""
+        now_s = time.monotonic()
+        if report.final or report.stopped or now_s - self._passed_s >= self._interval_s:
+            self._passed_s = now_s
+            self._sink.put(report)
+
+    def close(self) -> None:
+        """Close the sink."""
+        self._sink.close()
 
 
 def _write_process(entry: h5py.Group, process: dict[str, str]) -> None:

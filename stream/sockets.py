@@ -99,7 +99,8 @@ class Endpoint:
 
     def close(self) -> None:
         """Close the socket; waits for what is queued as long as ``linger_ms`` allows."""
-        self.socket.disable_monitor()
+        if not self.socket.closed:
+            self.socket.disable_monitor()
         self.events.close(0)
         self.socket.close()
         if self._authenticator is not None:

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from hexlive.stream.calibration import load_calibration
+from hexlive.stream.checkpoint import CheckpointFolder
 from hexlive.stream.commands.console import ProgressSink, say
 from hexlive.stream.commands.options import (
     Address,
@@ -52,10 +53,14 @@ def run(
     ] = False,
     backend: Backend = Device.auto,
     compat: Compat = None,
+    fresh: Annotated[
+        bool, typer.Option(help="Keep the checkpoint of a killed run aside and start anew.")
+    ] = False,
 ) -> None:
     """Process a live stream until the series ends or Ctrl-C.
 
-    Exit code 0 only if everything accepted is on disk.
+    Exit code 0 only if everything accepted is on disk. A run that was killed goes on when it is
+    started again with the same configuration and calibration.
 
     Example: hexlive run --config beamtime.toml
     """
@@ -80,9 +85,19 @@ def run(
         stop_on_signals() as stop,
         closing(ProgressSink()) as progress,
     ):
+        checkpoint = CheckpointFolder(outputs.result)
+        if fresh and (aside := checkpoint.move_aside()):
+            say(f"the checkpoint of an earlier run is kept as {aside}")
         say(f"listening on {source.address}; Ctrl-C ends the run")
         outcome = run_session(
-            source, config, maps, outputs, device=device, stop=stop, progress=progress
+            source,
+            config,
+            maps,
+            outputs,
+            device=device,
+            checkpoint=checkpoint,
+            stop=stop,
+            progress=progress,
         )
     conclude(outcome, outputs)
 

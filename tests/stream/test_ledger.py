@@ -1,11 +1,12 @@
 """The ledger accounts for every frame number exactly once."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexlive.stream.ledger import Ledger
+from hexlive.stream.ledger import Ledger, LedgerState
 from hexlive.stream.model import (
     AnyMessage,
     Cycler,
@@ -60,6 +61,33 @@ def test_each_number_is_counted_once_however_batches_overlap_or_reorder(
     assert tally.totals.expected == tally.totals.received + tally.totals.lost
     assert tally.totals.received == len(sent)
     assert ledger.rejected["duplicate"] == sum(length for _, length in pieces) - len(sent)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=20),
+    st.integers(0, 20),
+    st.booleans(),
+)
+def test_a_ledger_restored_from_its_state_decides_as_the_one_before(
+    pieces: list[tuple[int, int]], cut: int, ended: bool
+) -> None:
+    messages = [start(), *(batch(a, length) for a, length in pieces)]
+    messages.insert(len(messages) // 2, Segment(series="s", number=2, first_frame=20))
+    if ended:
+        messages.append(End(series="s", last_frame=80))
+    unbroken, before, after = (Ledger(SHAPE, 9000.0) for _ in range(3))
+    for message in messages[:cut]:
+        unbroken.accept(message)
+        before.accept(message)
+    written = msgspec.json.encode(before.state())
+    take(before, batch(70, 3))  # the state must not follow
+    after.restore(msgspec.json.decode(written, type=LedgerState))
+    for message in messages[cut:]:
+        one, other = unbroken.accept(message), after.accept(message)
+        assert frame_numbers(one.messages) == frame_numbers(other.messages)
+        assert (one.closed is None) == (other.closed is None)
+    assert msgspec.json.encode(unbroken.state()) == msgspec.json.encode(after.state())
+    assert unbroken.totals() == after.totals()
 
 
 def test_an_end_that_overtakes_frames_waits_for_them() -> None:
