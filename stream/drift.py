@@ -164,8 +164,9 @@ class DriftReducer:
             for *values, centre in zip(*columns, centres, strict=True)
         ]
         self._before, self._frame_rate_hz = state["before"], frame_rate_hz
-        segment, first_frame, n_frames = state["interval"].tolist()
-        self._segment, self._first_frame, self._n_frames = segment, first_frame, n_frames
+        segment, first_frame, n_frames = state["interval"]
+        self._segment, self._first_frame = int(segment), int(first_frame)
+        self._n_frames = int(n_frames)
         self._first_s, self._last_s = map(float, state["interval_s"])
         self._gain = float(state["gain"])
         if self._points:
