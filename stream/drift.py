@@ -105,6 +105,7 @@ class DriftReducer:
         self._frame_rate_hz = np.inf  # until the series says it
         self._points: list[DriftPoint] = []
         self._alarm, self._gain, self._segment = "", 1.0, 0
+        self._n_frames = self._first_frame = 0
         self._start_exposure()
 
     def add(self, message: Message) -> None:
