@@ -106,6 +106,7 @@ class DriftReducer:
         self._points: list[DriftPoint] = []
         self._alarm, self._gain, self._segment = "", 1.0, 0
         self._n_frames = self._first_frame = 0
+        self._exposed: Segment | None = None
         self._start_exposure()
 
     def add(self, message: Message) -> None:
@@ -118,9 +119,11 @@ class DriftReducer:
                     self._first_frame, self._first_s = message.first_frame, message.timestamp_s
                 self._n_frames += len(message.frames)
                 self._last_s = message.timestamp_s + len(message.frames) / self._frame_rate_hz
+            case Segment() if message.names(self._exposed):
+                self._exposed = message
             case Segment(number=number):
                 self._close()
-                self._segment = number
+                self._exposed, self._segment = message, number
                 self._start_exposure()
             case Start(frame_rate_hz=rate_hz):
                 self._frame_rate_hz = rate_hz

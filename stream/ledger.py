@@ -98,6 +98,8 @@ class Ledger:
             return self._start(message)
         opening = self._joined(message)
         match message:
+            case Segment() if message.names(self._segment):
+                accepted = self._name(message)
             case Segment():
                 accepted = self._open(message)
             case Frames():
@@ -206,7 +208,8 @@ class Ledger:
                 return self._number_fault(message.first_frame, message.end_frame)
             case Segment(first_frame=first):
                 now = self._segment
-                if now and (now.number, now.first_frame) == (message.number, first):
+                repeated = now and (now.number, now.first_frame) == (message.number, first)
+                if repeated and not message.names(now):
                     return "repeated_segment"
                 return self._number_fault(first, first)
             case ScanStart() | Projections() | ScanEnd():
@@ -269,6 +272,12 @@ class Ledger:
         if self._end is not None:
             self._exposure.expect_up_to(self._end)
         return Accepted([msgspec.structs.replace(message, first_frame=begin)], closed)
+
+    def _name(self, message: Segment) -> Accepted:
+        """Frames overtook the segment that says what they are of; they stay counted."""
+        assert self._exposure is not None
+        self._segment = message
+        return Accepted([msgspec.structs.replace(message, first_frame=self._exposure.first)])
 
     def _close_exposure(self) -> Tally | None:
         if self._exposure is None:

@@ -38,10 +38,13 @@ class Message(
         UUID of the acquisition; a new one closes the old.
     v
         Version of the format.
+    checked
+        On the wire only: a last part follows, the CRC-32 of all the others.
     """
 
     series: Series
     v: Version = 1
+    checked: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Start(Message, tag="start", frozen=True, kw_only=True):
@@ -128,6 +131,21 @@ class Segment(Message, tag="segment", frozen=True, kw_only=True):
     soc: Fraction | None = None
     height_mm: float | None = None
     started_s: Seconds | None = None
+
+    def names(self, other: "Segment | None") -> bool:
+        """Whether this is the exposure ``other``, of which nothing was known but its frames."""
+        return (
+            other is not None
+            and (self.series, self.number, self.first_frame)
+            == (other.series, other.number, other.first_frame)
+            and other.anonymous
+            and not self.anonymous
+        )
+
+    @property
+    def anonymous(self) -> bool:
+        """Nobody said what is exposed."""
+        return all(each is None for each in (self.region, self.state, self.soc, self.height_mm))
 
 
 class ScanStart(Message, tag="scan_start", frozen=True, kw_only=True):

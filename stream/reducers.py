@@ -101,6 +101,8 @@ class ComptonReducer:
         match message:
             case Frames(frames=frames, first_frame=first):
                 self.backend.add(frames, first)
+            case Segment() if message.names(self._segment):
+                self._segment = message
             case Segment():
                 self.clear()
                 self._segment = message

@@ -1,10 +1,12 @@
 """Messages to bytes and back: no sockets here, no pickle anywhere.
 
 A message is a list of byte strings. Part 0 is a JSON header; an array in it reads
-``{"part": 1, "dtype": "<u2", "shape": [256, 80, 80]}`` and its raw bytes are part 1.
+``{"part": 1, "dtype": "<u2", "shape": [256, 80, 80]}`` and its raw bytes are part 1. Where the
+header says ``"checked": true``, the last part is the CRC-32 of all before it, little-endian.
 """
 
 import json
+import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ MAX_PARTS: Final = 64
 MAX_DIMENSIONS: Final = 4
 MAX_WORDS: Final = 300  # of an error, whatever it quotes
 MAX_IMAGE_KEY: Final = 3
+CRC_BYTES: Final = 4
 DTYPES: Final = {name: np.dtype(name) for name in ("<u2", "|u1", "<u4", "<u8", "<i8", "<f4", "<f8")}
 Buffer = bytes | bytearray | memoryview
 
@@ -29,6 +32,11 @@ class WireError(ValueError):
     def __init__(self, words: str) -> None:
         super().__init__(words[:MAX_WORDS])
 
+    @property
+    def reason(self) -> str:
+        """The word to count."""
+        return str(self).partition(":")[0]
+
 
 class _ArrayHeader(msgspec.Struct, forbid_unknown_fields=True):
     part: int
@@ -36,8 +44,13 @@ class _ArrayHeader(msgspec.Struct, forbid_unknown_fields=True):
     shape: list[int]
 
 
-def encode(message: Message) -> list[Buffer]:
+def encode(message: Message, *, checked: bool = False) -> list[Buffer]:
     """Turn a message into the parts of a multipart message; arrays are not copied.
+
+    Parameters
+    ----------
+    checked
+        Add the CRC-32 of all parts, so that not one changed bit passes.
 
     Raises
     ------
@@ -55,8 +68,17 @@ def encode(message: Message) -> list[Buffer]:
         parts.append(array.reshape(-1).view(np.uint8).data)
         return _ArrayHeader(part=len(parts) - 1, dtype=array.dtype.str, shape=list(array.shape))
 
+    if checked:
+        message = msgspec.structs.replace(message, checked=True)
     parts[0] = msgspec.json.encode(message, enc_hook=describe)
-    return parts
+    return [*parts, _checksum(parts)] if checked else parts
+
+
+def _checksum(parts: Sequence[Buffer]) -> bytes:
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return crc.to_bytes(CRC_BYTES, "little")
 
 
 def decode(parts: Sequence[Buffer]) -> AnyMessage:
@@ -87,6 +109,11 @@ def decode(parts: Sequence[Buffer]) -> AnyMessage:
             raise error.__cause__ from None
         raise WireError(f"header: {error}") from error
     _KEYS.decode(str(parts[0], "utf-8"))
+    if message.checked is True:
+        *parts, crc = parts
+        if bytes(crc) != _checksum(parts):
+            raise WireError("checksum: the parts are not those that were sent.")
+        message = msgspec.structs.replace(message, checked=msgspec.UNSET)
     if sorted(used) != list(range(1, len(parts))):
         raise WireError("parts: not every part is described exactly once in the header.")
     _check(message)

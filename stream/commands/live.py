@@ -16,6 +16,7 @@ from hexlive.stream.commands.console import ProgressSink, say
 from hexlive.stream.commands.options import (
     Address,
     Backend,
+    Checked,
     Compat,
     Device,
     KeysFolder,
@@ -141,6 +142,7 @@ def replay(
     dataset: Annotated[str | None, typer.Option(help="Path of the frames.")] = None,
     sparse: Sparse = None,
     keys: KeysFolder = None,
+    checked: Checked = False,
 ) -> None:
     """Send a recording as a stream.
 
@@ -151,7 +153,7 @@ def replay(
     listing = listing_adu(sparse, source.shape)
     with (
         stop_on_signals() as stop,
-        closing(ZmqSender(address, should_stop=stop.asked, keys=keys)) as sender,
+        closing(ZmqSender(address, should_stop=stop.asked, keys=keys, checked=checked)) as sender,
     ):
         sender.send_all(listed(paced(_series(source, loop), speed_hz, stop.asked), listing))
 

@@ -136,7 +136,7 @@ class OdinSource:
         return frames
 
     def _reject(self, error: WireError) -> None:
-        reason = str(error).split(":", 1)[0]
+        reason = error.reason
         if not self.rejected[reason]:
             LOG.warning("a LiveView message was not taken: %s", error)
         self.rejected[reason] += 1

@@ -229,6 +229,22 @@ def test_a_segment_sent_twice_does_not_split_the_exposure() -> None:
     assert ledger.tally().totals == (4, 4)
 
 
+def test_a_segment_that_its_frames_overtook_names_their_exposure_and_clears_nothing() -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    take(ledger, start())
+    take(ledger, batch(0, 4))
+    named = Segment(series="s", number=1, first_frame=0, state=2, region=3)
+    [accepted], closed = ledger.accept(named)
+    assert isinstance(accepted, Segment)
+    assert (accepted.state, accepted.first_frame, closed) == (2, 0, None)
+    take(ledger, batch(4, 4))
+    assert ledger.tally().totals == (8, 8)
+    assert ledger.accept(named) == ([], None)  # what has a name keeps it
+    other = Segment(series="s", number=1, first_frame=0, state=1, region=3)
+    assert ledger.accept(other) == ([], None)
+    assert ledger.rejected == {"repeated_segment": 2}
+
+
 def test_totals_cover_every_series_of_the_run() -> None:
     ledger = Ledger(SHAPE, 9000.0)
     for series in ("one", "two"):
