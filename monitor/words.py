@@ -82,7 +82,7 @@ def _alarms(snapshot: Snapshot, freshness: Freshness) -> list[str]:
         alarms.append("GAIN DRIFT")
     if freshness == "old":
         alarms.append("NO NEW DATA")
-    return alarms
+    return alarms + [shortened(sentence) for sentence in health.suspicions]
 
 
 def _segment(segment: Segment | None) -> list[str]:

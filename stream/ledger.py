@@ -23,6 +23,7 @@ from hexlive.stream.model import (
     Start,
 )
 from hexlive.stream.scans import ScanDesk
+from hexlive.stream.suspicions import Suspicions
 
 UNKNOWN_START: Final = "late join"
 MAX_FRAME_NUMBER: Final = 2**62
@@ -68,11 +69,14 @@ class Ledger:
         self._segment: Segment | None = None
         self._exposure: Exposure | None = None
         self._past = Totals(0, 0)
+        self._suspicions = Suspicions()
 
     def accept(self, message: AnyMessage) -> Accepted:
         """Take a message or refuse it, counting it in ``rejected``."""
         if fault := self._fault(message):
             self.rejected[fault] += len(message.frames) if isinstance(message, Frames) else 1
+            if fault == "other_series" and isinstance(message, Frames):
+                self._suspicions.note_foreign()
             return Accepted([])
         if isinstance(message, Start):
             return self._start(message)
@@ -108,13 +112,18 @@ class Ledger:
         """The series has ended and every frame of the present exposure is in."""
         return self.ended and (self._exposure is None or not self._exposure.missing)
 
+    @property
+    def suspicions(self) -> tuple[str, ...]:
+        """What the gaps and duplicates of the running series look like, a sentence each."""
+        return self._suspicions.standing
+
     def tally(self) -> Tally:
         """Frames of the present exposure."""
         return (self._exposure or Exposure(0, 0)).tally()
 
     def totals(self) -> Totals:
         """Frames of all exposures of this run."""
-        now = self.tally().totals
+        now = self._exposure.totals if self._exposure else Totals(0, 0)
         return Totals(self._past.expected + now.expected, self._past.received + now.received)
 
     def _fault(self, message: AnyMessage) -> str | None:
@@ -137,6 +146,11 @@ class Ledger:
                 return self._number_fault(first, first)
             case ScanStart() | Projections() | ScanEnd():
                 return self._scans.fault(message)
+            case End():
+                if self._end is not None:
+                    return "repeated_end"
+                end = _end_frame(message)
+                return self._number_fault(end, end)
             case Snapshot():
                 return "unexpected"
         return None
@@ -155,6 +169,7 @@ class Ledger:
     def _start(self, message: Start) -> Accepted:
         closed = self.finish()
         self._series, self._first = message.series, message.first_frame
+        self._suspicions = Suspicions()
         self._shape = (message.rows, message.columns)
         return Accepted([message], closed)
 
@@ -187,6 +202,8 @@ class Ledger:
             begin = self._exposure.next
         closed = self._close_exposure()
         self._segment, self._exposure = message, Exposure(begin, begin)
+        if self._end is not None:
+            self._exposure.expect_up_to(self._end)
         return Accepted([msgspec.structs.replace(message, first_frame=begin)], closed)
 
     def _close_exposure(self) -> Tally | None:
@@ -198,12 +215,11 @@ class Ledger:
 
     def _note_end(self, message: End) -> list[AnyMessage]:
         """Expect everything up to the last frame, even if none has come yet."""
-        end = 0 if message.last_frame is None else message.last_frame + 1
-        self._end = end
+        self._end = end = _end_frame(message)
         opening: list[AnyMessage] = []
         if self._exposure is None and self._first is not None and end > self._first:
             opening = self._open(self._first_segment(message.series, self._first)).messages
-        if self._exposure is not None and not self._number_fault(end, end):
+        if self._exposure is not None:
             self._exposure.expect_up_to(end)
         return opening
 
@@ -218,13 +234,23 @@ class Ledger:
             opening = self._open(self._first_segment(message.series, first)).messages
         assert self._exposure is not None
         end = message.end_frame if self._end is None else min(message.end_frame, self._end)
+        n_missed = message.first_frame - self._exposure.next
         new = self._exposure.take(max(message.first_frame, self._exposure.first), end)
-        if refused := len(message.frames) - sum(b - a for a, b in new):
+        n_new = sum(b - a for a, b in new)
+        if refused := len(message.frames) - n_new:
             self.rejected[self._why_refused(message)] += refused
+        self._suspicions.note(message, n_missed, n_new)
         return [*opening, *(message.cut(a, b) for a, b in new)]
 
     def _why_refused(self, message: Frames) -> str:
         if self._end is not None and message.end_frame > self._end:
             return "after_end"
-        late = self._exposure is not None and message.first_frame < self._exposure.first
-        return "before_segment" if late else "duplicate"
+        assert self._exposure is not None
+        if message.first_frame < self._exposure.first:
+            return "before_segment"
+        return "too_late" if message.first_frame < self._exposure.settled else "duplicate"
+
+
+def _end_frame(message: End) -> int:
+    """One more than the last frame number of a series."""
+    return 0 if message.last_frame is None else message.last_frame + 1

@@ -198,6 +198,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         What the recorder does: "off", "recording", or the sentence of its failure.
     queued_mb, queued_most_mb
         What has arrived and waits to be processed, now and at most so far, MB.
+    suspicions
+        What the gaps and duplicates look like, a sentence each.
     """
 
     rate_hz: float
@@ -212,6 +214,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     recording: str
     queued_mb: float = 0.0
     queued_most_mb: float = 0.0
+    suspicions: tuple[str, ...] = ()
 
 
 class TrendRow(msgspec.Struct, frozen=True, kw_only=True):

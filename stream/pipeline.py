@@ -99,6 +99,8 @@ class Report:
         Age of the newest frame when it was counted; None for files.
     queued
         What has arrived and waits to be processed.
+    suspicions
+        What the gaps and duplicates look like, a sentence each.
     """
 
     final: bool
@@ -111,6 +113,7 @@ class Report:
     rate_hz: float
     backlog_ms: float | None
     queued: Queued = NONE_QUEUED
+    suspicions: tuple[str, ...] = ()
 
     def find(self, kind: type[Result]) -> Result | None:
         """The result of this kind, if there is one."""
@@ -262,6 +265,7 @@ class _Reporter:
             rate_hz=self._n_frames / elapsed_s if elapsed_s > 0 else 0.0,
             backlog_ms=None if stopped else self._backlog_ms,
             queued=source.queued if isinstance(source, Queueing) else NONE_QUEUED,
+            suspicions=self._ledger.suspicions,
         )
         for sink in self._sinks:
             sink.put(report)

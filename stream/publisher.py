@@ -137,6 +137,7 @@ def _health(report: Report, compton: ComptonResult, recording: str) -> Health:
         recording=recording,
         queued_mb=report.queued.now_bytes / MB,
         queued_most_mb=report.queued.most_bytes / MB,
+        suspicions=report.suspicions,
     )
 
 

@@ -77,6 +77,7 @@ def _write_attributes(group: h5py.Group, report: Report, result: ComptonResult) 
             "frames_expected": tally.totals.expected,
             "frames_received": tally.totals.received,
             "frames_lost": tally.totals.lost,
+            "frames_unlisted": tally.unlisted,
             "live_time_s": result.live_time_s,
             "occupancy": result.occupancy,
             "booked_hits": counts.booked_hits,

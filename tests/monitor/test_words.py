@@ -144,3 +144,10 @@ def test_only_known_facts_of_a_reconstruction_are_listed(snapshot: Snapshot) -> 
     assert "14.2 s" in facts
     assert "Ra 3.42 µm" in facts
     assert "Rq" not in facts
+
+
+def test_the_banner_says_what_a_pattern_of_losses_looks_like(snapshot: Snapshot) -> None:
+    sentence = "1 of every 2 messages are missing: another receiver is connected to this sender."
+    text, level = banner(health(snapshot, suspicions=(sentence,)), "fresh", "")
+    assert sentence in text
+    assert level == "alarm"
