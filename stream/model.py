@@ -15,6 +15,8 @@ Ordinal = Annotated[int, msgspec.Meta(ge=0, le=10**6)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]  # Unix time up to the year 3000
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Series = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Label = Annotated[str, msgspec.Meta(max_length=200)]
+RateHz = Annotated[float, msgspec.Meta(ge=1e-3, le=1e9)]
 Version = Literal[1]
 Side = Annotated[int, msgspec.Meta(gt=0, le=4096)]  # pixels
 Mode = Literal["xcs", "ct"]
@@ -47,10 +49,10 @@ class Start(Message, tag="start", frozen=True, kw_only=True):
 
     rows: Side
     columns: Side
-    frame_rate_hz: Annotated[float, msgspec.Meta(gt=0)]
+    frame_rate_hz: RateHz
     started_s: Seconds
     first_frame: Count = 0
-    detector: str = "HEXITEC"
+    detector: Label = "HEXITEC"
 
 
 class Frames(Message, tag="frames", frozen=True, kw_only=True):

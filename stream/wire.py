@@ -4,6 +4,7 @@ A message is a list of byte strings. Part 0 is a JSON header; an array in it rea
 ``{"part": 1, "dtype": "<u2", "shape": [256, 80, 80]}`` and its raw bytes are part 1.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,12 +16,18 @@ from hexlive.stream.model import AnyMessage, EventList, Frames, Message, Project
 
 MAX_HEADER_BYTES: Final = 4 << 20
 MAX_PARTS: Final = 64
+MAX_DIMENSIONS: Final = 4
+MAX_WORDS: Final = 300  # of an error, whatever it quotes
+MAX_IMAGE_KEY: Final = 3
 DTYPES: Final = {name: np.dtype(name) for name in ("<u2", "|u1", "<u4", "<u8", "<i8", "<f4", "<f8")}
 Buffer = bytes | bytearray | memoryview
 
 
 class WireError(ValueError):
     """These bytes are not a message; the first word of the text is the reason to count."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words[:MAX_WORDS])
 
 
 class _ArrayHeader(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,11 +73,11 @@ def decode(parts: Sequence[Buffer]) -> AnyMessage:
         raise WireError(f"parts: a message has 1 to {MAX_PARTS} parts, not {len(parts)}.")
     if len(parts[0]) > MAX_HEADER_BYTES:
         raise WireError(f"header: {len(parts[0])} bytes, more than {MAX_HEADER_BYTES}.")
-    used: set[int] = set()
+    used: list[int] = []
 
     def attach(kind: type, value: Any) -> Any:
         header = msgspec.convert(value, _ArrayHeader)
-        used.add(header.part)
+        used.append(header.part)
         return _attach(header, parts)
 
     try:
@@ -79,10 +86,20 @@ def decode(parts: Sequence[Buffer]) -> AnyMessage:
         if isinstance(error.__cause__, WireError):
             raise error.__cause__ from None
         raise WireError(f"header: {error}") from error
-    if used != set(range(1, len(parts))):
+    _KEYS.decode(str(parts[0], "utf-8"))
+    if sorted(used) != list(range(1, len(parts))):
         raise WireError("parts: not every part is described exactly once in the header.")
     _check(message)
     return frames_of(message) if isinstance(message, EventList) else message
+
+
+def _unique(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise WireError("header: a key comes more than once.")
+
+
+# Readers of JSON do not agree on which of two equal keys holds; msgspec takes the last.
+_KEYS: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_int=len, parse_float=len)
 
 
 def _attach(header: _ArrayHeader, parts: Sequence[Buffer]) -> np.ndarray[Any, Any]:
@@ -91,7 +108,7 @@ def _attach(header: _ArrayHeader, parts: Sequence[Buffer]) -> np.ndarray[Any, An
         raise WireError(f"dtype: {header.dtype!r} is not one of {', '.join(DTYPES)}.")
     if not 1 <= header.part < len(parts):
         raise WireError(f"parts: the header names part {header.part} of {len(parts) - 1}.")
-    if len(header.shape) > 4 or any(not 0 <= n < 2**31 for n in header.shape):
+    if len(header.shape) > MAX_DIMENSIONS or any(not 0 <= n < 2**31 for n in header.shape):
         raise WireError(f"shape: {header.shape} is not a shape.")
     expected = dtype.itemsize
     for n in header.shape:
@@ -115,6 +132,8 @@ def _check(message: AnyMessage | EventList) -> None:
             _expect("angles_deg", angles, "<f8", 1)
             if not len(images) == len(key) == len(angles):
                 raise WireError("shape: images, image_key and angles_deg differ in length.")
+            if not np.isfinite(angles).all() or key.max() > MAX_IMAGE_KEY:
+                raise WireError("values: an angle is not finite, or an image_key is above 3.")
         case EventList() if fault := list_fault(message):
             raise WireError(fault)
         case Snapshot() if not _drawable(message):
