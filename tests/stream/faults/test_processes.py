@@ -25,11 +25,13 @@ TLS_HELLO = bytes.fromhex("16030100a5010000a10303") + bytes(160)
 SCANS: dict[str, tuple[bytes, dict[str, int]]] = {
     "TLS hello": (TLS_HELLO, {}),
     "HTTP": (b"GET / HTTP/1.1\r\nHost: beamline\r\n\r\n", {}),
-    "a ZeroMQ greeting, then noise": (b"\xff" + bytes(8) + b"\x7f\x03" + bytes(500), {}),
+    "a ZeroMQ greeting, then noise": (
+        b"\xff" + bytes(8) + b"\x7f\x03" + bytes(500), {"handshake": 1},
+    ),
     # Bytes that do not begin with 0xff are taken for a peer of the first ZeroMQ: its messages are
     # noise, and refused one by one.
     "random bytes": (np.random.default_rng(3).bytes(4096), {"header": 14}),
-}
+}  # fmt: skip
 Start, Pusher, Send, Hold = (Callable[..., Any],) * 4
 
 
