@@ -104,7 +104,7 @@ class DriftReducer:
         self._areas = list(_areas(valid))
         self._frame_rate_hz = np.inf  # until the series says it
         self._points: list[DriftPoint] = []
-        self._alarm, self._gain, self._segment = "", 1.0, 0
+        self._alarm, self._gain, self._segment, self._n_frames = "", 1.0, 0, 0
         self._start_exposure()
 
     def add(self, message: Message) -> None:

@@ -176,7 +176,7 @@ def run_session(
             displays = [Thinned(each, pace.report_interval_s) for each in displays]
             sinks = [Thinned(checkpointer, INTERVAL_S / 2), result, OccupancyWatch(), *displays]
             pace = replace(pace, report_interval_s=min(pace.report_interval_s, INTERVAL_S))
-        reducers = [parts.drift, parts.compton, ct, parts.cycler]
+        reducers: list[Reducer] = [parts.drift, parts.compton, ct, parts.cycler]
         report = run(source, parts.ledger, reducers, [*tapes, *watchers], sinks, pace)
         if stop.asked() and not source.live:
             raise InterruptedError("Stopped before the end of the file; no result was written.")

@@ -41,24 +41,25 @@ class SupervisedPublisher:
 
     def put(self, report: Report) -> None:
         """Publish a report, or count that it could not be."""
-        if self._publisher is None:
-            self._try(self._open)
-        self._try(lambda: self._publisher and self._publisher.put(report))
+        self._try(lambda: self._open().put(report))
 
     def fail(self, why: str) -> None:
         """Tell monitors that the run has ended in an error."""
-        self._try(lambda: self._publisher and self._publisher.fail(why))
+        self._try(lambda: self._open().fail(why))
 
     def close(self) -> None:
         """Let the last snapshot out, then close."""
-        self._try(lambda: self._publisher and self._publisher.close())
+        if self._publisher is not None:
+            self._try(self._publisher.close)
         if self.n_failed:
             LOG.warning("Snapshots not published: %d.", self.n_failed)
 
-    def _open(self) -> None:
-        self._publisher = self._opened(self.address)
+    def _open(self) -> Publisher:
+        if self._publisher is None:
+            self._publisher = self._opened(self.address)
+        return self._publisher
 
-    def _try(self, action: Callable[[], object]) -> None:
+    def _try(self, action: Callable[[], None]) -> None:
         try:
             action()
         except Exception as error:  # whatever it was: the data leg goes on
