@@ -1,5 +1,6 @@
 """A run that died goes on from its checkpoint as if it had never died; one that cannot says why."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,15 @@ from hexlive.reconstruct.tomography import TomographySettings
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.checkpoint import CheckpointFolder
 from hexlive.stream.config import Config, MonitorSettings, StreamSettings
-from hexlive.stream.files import FileError
+from hexlive.stream.files import FileError, index_of
 from hexlive.stream.model import AnyMessage, Frames, Projections, ScanEnd, ScanStart
 from hexlive.stream.pipeline import GapError
-from hexlive.stream.recordings import open_file
+from hexlive.stream.recorder import RecordingWriter
+from hexlive.stream.recordings import RecordingSource, open_file
+from hexlive.stream.recovery import excerpt
 from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.sinks import ResultFile
+from hexlive.stream.wire import encode
 
 VOLATILE = ("date", "command", "notes")
 
@@ -276,6 +280,31 @@ def test_a_reconstruction_that_was_not_done_is_done_again(
         scan = file["entry/ct/scan_0001"]
         assert scan.attrs["status"] == "done"
         assert scan["orthoslices/xy"].shape == (48, 48)
+
+
+@pytest.mark.parametrize("n_frames", [0, 64, 200, 512])
+@pytest.mark.parametrize("next_scan", [1, 2])
+def test_an_excerpt_of_a_recording_has_all_that_came_last(
+    messages, ct_scan, tmp_path, n_frames: int, next_scan: int
+) -> None:
+    path, killed, out = tmp_path / "r.h5", tmp_path / "killed.h5", tmp_path / "out.h5"
+    given = with_scan(messages, ct_scan)
+    writer = RecordingWriter(path)
+    for message in given:
+        writer.append(message)
+    writer.flush()
+    shutil.copy(path, killed)
+    shutil.copy(index_of(path), index_of(killed))
+    writer.close()
+    excerpt(killed, out, n_frames, next_scan)
+    n_before = sum(not isinstance(message, Frames) for message in given[:7])
+    one, other = (list(RecordingSource(p).after(n_before, n_frames)) for p in (path, out))
+    assert len(one) == len(other)
+    for message, again in zip(one, other, strict=True):
+        same = encode(message), encode(again)
+        if not isinstance(message, Projections) or next_scan == 1:
+            assert [bytes(part) for part in same[0]] == [bytes(part) for part in same[1]]
+    assert index_of(killed).exists()
 
 
 @pytest.fixture
