@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hexlive.reconstruct import engines
-from hexlive.reconstruct.engines import EngineUnavailableError, fbp, open_engine, pick_engine
+from hexlive.reconstruct import optional
+from hexlive.reconstruct.engines import EngineUnavailableError, fbp, open_engine
 from hexlive.reconstruct.geometry import Geometry, angular_weights, redundancy_weights
 
 ENGINES = ["fourier", "numba", "astra-cpu"]
@@ -122,18 +122,12 @@ def test_opposite_rays_of_a_full_turn_share_one_weight(centre_px):
     np.testing.assert_allclose(weights[~both], 1)
 
 
-def test_auto_takes_numba_where_finufft_is_absent(monkeypatch):
-    assert pick_engine("auto") == "fourier"
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    assert pick_engine("auto") == "numba"
-
-
 @pytest.mark.parametrize("engine", ["fourier", "astra-cpu", "astra"])
 def test_a_missing_library_is_named_with_what_to_install(monkeypatch, disks, engine):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(engines, "import_module", absent)
+    monkeypatch.setattr(optional, "import_module", absent)
     with pytest.raises(EngineUnavailableError, match=r"pip install 'hexlive\[ct\]'"):
         fbp(disks.sinogram(ANGLES, 47.5, 96), ANGLES, 47.5, engine)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hexlive.reconstruct import engines
+from hexlive.reconstruct import optional
 from hexlive.reconstruct.engines import EngineUnavailableError, fbp
 from hexlive.reconstruct.rings import remove_rings, ring_score
 
@@ -80,6 +80,6 @@ def test_missing_algotom_is_named_with_what_to_install(monkeypatch, striped):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(engines, "import_module", absent)
+    monkeypatch.setattr(optional, "import_module", absent)
     with pytest.raises(EngineUnavailableError, match=r"'all' needs .*pip install 'hexlive\[ct\]'"):
         remove_rings(striped, "all")
