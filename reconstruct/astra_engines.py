@@ -20,6 +20,7 @@ class AstraCpu:
     """One 2D back-projection per slice; ASTRA's y axis points up."""
 
     rows_at_once = 1
+    shift_px: float | None = None
     xp: Any = np
 
     def __init__(self, geometry: Geometry) -> None:
@@ -53,6 +54,7 @@ class AstraGpu:
     """
 
     working_bytes = 0
+    shift_px: float | None = None
 
     def __init__(self, geometry: Geometry) -> None:
         self._astra = gpu_astra()

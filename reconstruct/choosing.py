@@ -14,7 +14,8 @@ from hexlive.reconstruct.geometry import Geometry
 from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy
 
 CLEARLY: Final = 0.8  # of the time: less gain than this is no reason to leave the earlier engine
-TIMED_ROWS: Final = {"fourier": 2, "numba": 32, "fourier-gpu": 16, "astra": 16}
+TIMED_ROWS: Final = {"fourier": (2, 8), "numba": (32, 32), "fourier-gpu": (8, 64), "astra": (8, 64)}
+TIMED_POINTS: Final = 1 << 22  # of all rows together, between those bounds
 FEW_ANGLES, MORE_ANGLES = 8, 32  # numba takes in proportion to the angles, so few are timed
 
 
@@ -91,7 +92,9 @@ def seconds_per_slice(name: str, geometry: Geometry, opener: Opener) -> float:
 
 
 def _timed(name: str, geometry: Geometry, opener: Opener) -> float:
-    n_rows = TIMED_ROWS[name]
+    least, most = TIMED_ROWS[name]
+    points = len(geometry.angles_rad) * geometry.columns
+    n_rows = max(least, min(most, TIMED_POINTS // points))
     sinogram = np.zeros((n_rows, len(geometry.angles_rad), geometry.columns), np.float32)
     engine = opener(name, geometry)
     engine(sinogram)

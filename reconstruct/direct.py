@@ -21,6 +21,9 @@ class Direct:
 
     def __init__(self, geometry: Geometry) -> None:
         self._size = geometry.size
+        # Interpolation deals with parts of a column; as a phase they would make edges ring.
+        self.shift_px: float | None = round(geometry.shift_px)
+        self._axis_px = (geometry.width - 1) / 2 + geometry.shift_px - self.shift_px
         self._cos, self._sin = np.cos(geometry.angles_rad), np.sin(geometry.angles_rad)
         # Projections and slices, each also with the slices innermost.
         per_slice = len(geometry.angles_rad) * geometry.width + geometry.size**2
@@ -30,7 +33,7 @@ class Direct:
         """Back-project ``(slices, angles, width)``."""
         innermost = np.ascontiguousarray(projections.transpose(1, 2, 0))
         slices = np.zeros((self._size, self._size, len(projections)), np.float32)
-        _add_projections(innermost, self._cos, self._sin, slices)
+        _add_projections(innermost, self._cos, self._sin, self._axis_px, slices)
         return slices.transpose(2, 0, 1)
 
 
@@ -39,18 +42,18 @@ def _add_projections(
     projections: NDArray[np.float32],
     cos: NDArray[np.float64],
     sin: NDArray[np.float64],
+    axis_px: float,
     slices: NDArray[np.float32],
 ) -> None:
     """Add ``(angles, width, slices)`` projections to ``(y, x, slices)`` within the circle."""
-    n_angles, width, n_slices = projections.shape
+    n_angles, _, n_slices = projections.shape
     size = slices.shape[0]
     middle = (size - 1) / 2
-    axis = (width - 1) / 2
     for tile in prange(ceil(size / ROWS_PER_TILE)):
         for angle in range(n_angles):
             for y in range(tile * ROWS_PER_TILE, min(size, (tile + 1) * ROWS_PER_TILE)):
                 first_x = int(middle - sqrt(max(size * size / 4 - (y - middle) ** 2, 0.0)))
-                start = axis + (y - middle) * sin[angle]
+                start = axis_px + (y - middle) * sin[angle]
                 for x in range(max(first_x, 0), min(size - first_x, size)):
                     s = start + (x - middle) * cos[angle]
                     column = int(s)

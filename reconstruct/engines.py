@@ -34,11 +34,14 @@ class BackProjector(Protocol):
         Memory of the host that it takes for them.
     xp
         NumPy or CuPy: where projections and slices are.
+    shift_px
+        See `hexlive.reconstruct.filtering.RampFilter`.
     """
 
     rows_at_once: int
     working_bytes: int
     xp: Any
+    shift_px: float | None
 
     def __call__(self, projections: Any) -> Any:
         """``(slices, angles, width)``, filtered and centred, to ``(slices, size, size)``."""
@@ -77,7 +80,7 @@ class Engine:
         self.name, self.geometry = name, geometry
         self._back_project = BACK_PROJECTORS[name](geometry)
         self.working_bytes = self._back_project.working_bytes
-        self._filter = RampFilter(geometry, self._back_project.xp)
+        self._filter = RampFilter(geometry, self._back_project.xp, self._back_project.shift_px)
         self._outside = ~field_of_view(geometry.size)
 
     def __call__(

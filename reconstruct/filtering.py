@@ -24,14 +24,24 @@ class RampFilter:
 
     Beyond the detector a straight line joins its two edges: an object that leaves the field then
     makes no step there. The sub-pixel shift of the axis is exact, being a phase.
+
+    Parameters
+    ----------
+    xp
+        NumPy or CuPy, for arrays of which the filter is.
+    to_middle_px
+        By how much projections are shifted; None: such that the axis is in the middle.
     """
 
-    def __init__(self, geometry: Geometry, xp: ModuleType = np) -> None:
+    def __init__(
+        self, geometry: Geometry, xp: ModuleType = np, shift_px: float | None = None
+    ) -> None:
         self._geometry, self._xp, self._fft = geometry, xp, fft_of(xp)
         self._at_once = ANGLES_AT_ONCE if xp is np else len(geometry.angles_rad)
         # Long enough that the periodic kernel never sees a ray of the detector twice.
         self._length = int(next_fast_len(ceil(geometry.width + 2 * geometry.reach_px), real=True))
         self._response = ramp_response(self._length)
+        self._shift_px = geometry.shift_px if shift_px is None else shift_px
         beyond = self._length - geometry.columns
         self._across = xp.linspace(0, 1, beyond + 2, dtype=np.float32)[1:-1]
         weights = angular_weights(geometry.angles_rad, geometry.period_rad)[:, None]
@@ -65,8 +75,7 @@ class RampFilter:
         return filtered
 
     def _transfer(self, offset_px: float) -> Any:
-        shift_px = self._geometry.centre_px + offset_px - (self._geometry.width - 1) / 2
-        centring = np.exp(2j * pi * rfftfreq(self._length) * shift_px)
+        centring = np.exp(2j * pi * rfftfreq(self._length) * (self._shift_px + offset_px))
         return self._xp.asarray((self._response * centring).astype(np.complex64))
 
 

@@ -41,6 +41,7 @@ class Fourier:
     """
 
     rows_at_once = 2 * PAIRS_AT_ONCE
+    shift_px: float | None = None
 
     def __init__(
         self,
@@ -117,12 +118,10 @@ def finufft_transform(size: int, y: Points, x: Points) -> Transform:
 
 
 def _working_bytes(n_points: int, size: int) -> int:
-    """Eight slices as projections and as spectra; the points with their order and phase; fine grids
-    and slices on their way out."""
-    pairs = PAIRS_AT_ONCE
-    return n_points * (8 * 8 * pairs + 24) + 8 * pairs * (
-        round(UPSAMPLING * size) ** 2 + 2 * size**2
-    )
+    """For projections, twice, and their spectra; for points, their phase and order; for grids and
+    slices, as finufft makes them and as they are returned."""
+    per_point = PAIRS_AT_ONCE * (2 * 4 + 4 + 8) + 24
+    return n_points * per_point + 8 * PAIRS_AT_ONCE * (round(UPSAMPLING * size) ** 2 + 2 * size**2)
 
 
 def _window(width: int, margin_px: int) -> NDArray[np.float32]:

@@ -67,8 +67,19 @@ class Geometry:
 
     @property
     def width(self) -> int:
-        """Columns of the filtered projections; the axis is at ``(width - 1) / 2``."""
-        return int(fft.next_fast_len(self.size + 2 * MARGIN_PX))
+        """Columns of the filtered projections; the axis is at ``(width - 1) / 2``.
+
+        Even where the size is, so that an axis in the middle needs no shift by half a column.
+        """
+        width = int(fft.next_fast_len(self.size + 2 * MARGIN_PX))
+        while (width - self.size) % 2:
+            width = int(fft.next_fast_len(width + 1))
+        return width
+
+    @property
+    def shift_px(self) -> float:
+        """By how many columns the axis lies right of where filtered projections have it."""
+        return self.centre_px - (self.width - 1) / 2
 
     @property
     def period_rad(self) -> float:

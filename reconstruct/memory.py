@@ -21,32 +21,37 @@ SAMPLED_ROWS: Final = 16  # to find the axis
 SAMPLE_COPIES: Final = 6  # counts, line integrals, by row, sorted, smoothed and a part of these
 
 
-def chunk_rows(geometry: Geometry, working_bytes: int, rows_beside: int, memory_mb: float) -> int:
-    """Rows of a chunk.
+def needed_mb(geometry: Geometry, working_bytes: int, rows_beside: int, n_rows: int) -> float:
+    """Memory that a reconstruction takes in chunks of so many rows, MiB.
 
     Parameters
     ----------
     working_bytes
         What the engine takes.
     rows_beside
-        Further rows that are read with a chunk.
+        Further rows on either side that are read with a chunk.
+    """
+    sinogram_bytes = 4 * len(geometry.angles_rad) * geometry.columns
+    per_row = 2 * sinogram_bytes + 2 * 4 * geometry.size**2
+    beside = 2 * 2 * rows_beside * sinogram_bytes
+    return (PROGRAM_BYTES + working_bytes + beside + n_rows * per_row) / MIB
+
+
+def chunk_rows(geometry: Geometry, working_bytes: int, rows_beside: int, memory_mb: float) -> int:
+    """Rows of a chunk within a limit; see `needed_mb`.
 
     Raises
     ------
     ValueError
         The memory is too small for one row.
     """
-    sinogram_bytes = 4 * len(geometry.angles_rad) * geometry.columns
-    per_row = 2 * sinogram_bytes + 2 * 4 * geometry.size**2
-    fixed = PROGRAM_BYTES + working_bytes + 2 * rows_beside * sinogram_bytes
-    rows = int((memory_mb * MIB - fixed) / per_row)
-    if rows < 1:
+    none_mb, one_mb = (needed_mb(geometry, working_bytes, rows_beside, n) for n in (0, 1))
+    if one_mb > memory_mb:
         raise ValueError(
             f"tomography.memory_mb = {memory_mb:g} is too little: one row of "
-            f"{len(geometry.angles_rad)} angles and {geometry.columns} columns takes "
-            f"{(fixed + per_row) / MIB:.0f}."
+            f"{len(geometry.angles_rad)} angles and {geometry.columns} columns takes {one_mb:.0f}."
         )
-    return min(rows, MAX_ROWS)
+    return min(int((memory_mb - none_mb) / (one_mb - none_mb)), MAX_ROWS)
 
 
 def sample_rows(n_angles: int, columns: int, memory_mb: float) -> int:

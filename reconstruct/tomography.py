@@ -147,7 +147,7 @@ class ChunkedReconstruction:
         with _timed(self._seconds, "engine"):
             self.engine, self.engine_reason = pick_engine(settings.engine, geometry)
             self._engine = Engine(self.engine, geometry)
-        self._rows_beside = _rows_beside(settings)
+        self._rows_beside = rows_beside(settings)
         self._chunk_rows = chunk_rows(
             geometry, self._engine.working_bytes, self._rows_beside, settings.memory_mb
         )
@@ -235,7 +235,7 @@ def _some_rows(rows: slice | None, n_rows: int) -> slice:
     return slice(first, end)
 
 
-def _rows_beside(settings: TomographySettings) -> int:
+def rows_beside(settings: TomographySettings) -> int:
     """Rows beside a chunk that tell its rings from structure and its zingers from edges."""
     return max(settings.ring_width_px, WIDTH_PX) // 2 + (settings.zinger_ratio is not None)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hexlive.reconstruct.geometry import Geometry
-from hexlive.reconstruct.memory import MAX_ROWS, PROGRAM_BYTES, chunk_rows, sample_rows
+from hexlive.reconstruct.memory import MAX_ROWS, PROGRAM_BYTES, chunk_rows, needed_mb, sample_rows
 from hexlive.reconstruct.scan import ChosenImages, Scan
 from hexlive.reconstruct.tomography import (
     ChunkedReconstruction,
@@ -122,16 +122,18 @@ def geometry(n_angles=3600, columns=2560):
 
 
 def test_less_memory_means_more_chunks():
-    rows = [chunk_rows(geometry(), 0, 4, limit_mb) for limit_mb in (1024, 2048, 4096, 1 << 20)]
+    rows = [chunk_rows(geometry(), 0, 4, limit_mb) for limit_mb in (1400, 2048, 4096, 1 << 20)]
     assert rows == sorted(rows)
     assert 1 <= rows[0] < rows[1] < rows[2] < rows[3] == MAX_ROWS
 
 
-def test_what_chunks_take_stays_below_the_limit():
-    rows = chunk_rows(geometry(), 10**9, 4, 4096)
+@pytest.mark.parametrize("n_rows", [1, 2, 17])
+def test_the_limit_that_rows_take_gives_these_rows(n_rows):
+    limit_mb = needed_mb(geometry(), 10**9, 4, n_rows)
+    assert chunk_rows(geometry(), 10**9, 4, limit_mb * (1 + 1e-9)) == n_rows
     sinogram, slices = 4 * 3600 * 2560, 4 * 2560**2
-    taken = PROGRAM_BYTES + 10**9 + 2 * (rows + 4) * sinogram + 2 * rows * slices
-    assert 0.9 * 4096 * 2**20 < taken <= 4096 * 2**20
+    taken = PROGRAM_BYTES + 10**9 + 2 * (n_rows + 8) * sinogram + 2 * n_rows * slices
+    assert limit_mb * 2**20 == pytest.approx(taken)
 
 
 def test_too_little_memory_is_refused_with_what_it_takes():
