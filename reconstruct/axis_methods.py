@@ -24,6 +24,7 @@ HALF_PX: Final = 0.5
 TILT_REACH_PX: Final = 8.0
 SURE: Final = 6.0  # times the median deviation of a tilt: 4 sigma
 MIN_TILT_ROWS: Final = 6
+MIN_TILT_COLUMNS: Final = 64
 MIN_TILT_PX: Final = 0.5  # over the rows: less does not show in a slice
 
 
@@ -53,7 +54,6 @@ def axis_tilt(
     sinogram: NDArray[np.float32],
     angles_rad: NDArray[np.float64],
     rows: NDArray[np.intp],
-    centre_px: float,
 ) -> float:
     """How the axis moves from row to row, px per row; 0 where that cannot be told from noise.
 
@@ -63,15 +63,15 @@ def axis_tilt(
     ----------
     rows
         Which detector rows the sinogram has, ``(rows,)``.
-    centre_px
-        The axis in their middle; it is looked for within a few columns of it.
     """
-    if len(rows) < MIN_TILT_ROWS:
+    columns = sinogram.shape[-1]
+    if len(rows) < MIN_TILT_ROWS or columns < MIN_TILT_COLUMNS:
         return 0.0
     here, there = _opposite(sinogram, angles_rad)
+    middle_px = mirror_centre(sinogram, angles_rad)
     near = (
-        max(centre_px - TILT_REACH_PX, 0) / sinogram.shape[-1],
-        min(centre_px + TILT_REACH_PX, sinogram.shape[-1] - 1) / sinogram.shape[-1],
+        max(middle_px - TILT_REACH_PX, 0) / columns,
+        min(middle_px + TILT_REACH_PX, columns - 1) / columns,
     )
     found_px = np.array([_mirror_axis(here[:, [i]], there[:, [i]], near) for i in range(len(rows))])
     first, second = np.triu_indices(len(rows), 1)

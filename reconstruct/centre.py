@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, shift
 
 from hexlive.reconstruct.axis_methods import (
     axis_tilt,
@@ -96,24 +96,29 @@ def find_centre(
         angles_rad, first = np.unique(angles_rad, return_index=True)
         sinogram = sinogram[:, first]
     sinogram = gaussian_filter1d(sinogram, SMOOTHING_PX, axis=-1)
-    blur = blur_of(sinogram, angles_rad)
-    full_turn = is_full_turn(angles_rad)
+    tilt = 0.0 if rows is None else axis_tilt(sinogram, angles_rad, rows)
+    if rows is not None and tilt:
+        sinogram = _upright(sinogram, tilt * (rows - rows.mean()))
+    blur, full_turn = blur_of(sinogram, angles_rad), is_full_turn(angles_rad)
     by_method = _estimates(sinogram, angles_rad, full_turn)
-    agreed = len(by_method) > 1 and np.ptp(list(by_method.values())) <= AGREEMENT_PX
     px = _decide(by_method, blur, full_turn, previous_px)
-    agreed = agreed and np.ptp(list(by_method.values())) <= AGREEMENT_PX
-    tilt = 0.0
-    if rows is not None and agreed:
-        tilt = axis_tilt(sinogram, angles_rad, rows, px)
     return Centre(
         px=px,
         by_method=by_method,
         score=blur(px),
-        agreed=bool(agreed),
+        agreed=len(by_method) > 1 and bool(np.ptp(list(by_method.values())) <= AGREEMENT_PX),
         px_per_row=tilt,
-        row=0.0 if rows is None else float(np.mean(rows)),
+        row=0.0 if rows is None else float(rows.mean()),
         seam=seam_misfit(sinogram, angles_rad, px) if full_turn else None,
     )
+
+
+def _upright(sinogram: NDArray[np.float32], offsets_px: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows shifted so that all have the axis of the row in the middle."""
+    moved = np.empty_like(sinogram)
+    for row, offset_px in enumerate(offsets_px):
+        shift(sinogram[row], (0, -offset_px), moved[row], order=1, mode="nearest")
+    return moved
 
 
 def _estimates(

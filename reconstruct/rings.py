@@ -17,7 +17,6 @@ from hexlive.reconstruct.optional import library
 RingMethod = Literal["none", "mean", "wavelet", "sorting", "all"]
 WIDTH_PX: Final = 9  # 21 and 31 columns flatten the edges of a concentric cell far more
 MIN_ROWS: Final = 3  # with fewer, only columns can be compared
-SCORE_BLOCKS: Final = 4
 LARGE_STRIPE_WIDTHS: Final = 5  # "all" takes stripes of up to so many widths for large ones
 LARGE_STRIPE_SNR: Final = 3.0  # its authors' value
 WAVELET_LEVELS: Final = 5
@@ -63,9 +62,7 @@ def remove_rings(
 
 
 def ring_score(sinogram: NDArray[np.float32]) -> float:
-    """Rms of what stands out while the sample turns, in line integrals.
-
-    From several blocks of angles, so that a stripe that comes or goes within the scan counts.
+    """Rms of what stands out in the mean of all projections, in line integrals.
 
     Parameters
     ----------
@@ -77,9 +74,8 @@ def ring_score(sinogram: NDArray[np.float32]) -> float:
 
 def ring_power(sinogram: NDArray[np.float32]) -> NDArray[np.float64]:
     """Square of the `ring_score` of each row, ``(rows,)``."""
-    blocks = np.array_split(sinogram, min(SCORE_BLOCKS, sinogram.shape[1]), axis=1)
-    details = [_standing_out(block.mean(axis=1), WIDTH_PX) for block in blocks]
-    return np.asarray(np.mean(np.square(details, dtype=np.float64), axis=(0, 2)))
+    detail = _standing_out(sinogram.mean(axis=1), WIDTH_PX)
+    return np.asarray(np.mean(np.square(detail, dtype=np.float64), axis=1))
 
 
 def _standing_out(image: NDArray[np.float32], width_px: int) -> NDArray[np.float32]:
