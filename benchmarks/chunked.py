@@ -59,7 +59,7 @@ def reconstruct_in_chunks(columns: int, n_angles: int) -> ChunkedRun:
     working_bytes = Engine(engine, geometry).working_bytes
     settings = TomographySettings()
     limit_mb = needed_mb(geometry, working_bytes, rows_beside(settings), CHUNK_ROWS)
-    settings = TomographySettings(engine=engine, memory_mb=limit_mb * (1 + 1e-9))
+    settings = TomographySettings(memory_mb=limit_mb * (1 + 1e-9))
     work = ChunkedReconstruction(scan, settings)
     chunks = [part.stop - part.start for part, _ in work.chunks()]
     return ChunkedRun(n_rows, len(chunks), chunks[0], limit_mb, peak_bytes(), reason)

@@ -84,4 +84,6 @@ def cell(radius_px: float) -> Ellipses:
         (0.45, -0.30, 0.05, 0.02, 1.0, -0.8),
         (-0.55, -0.10, 0.01, 0.03, 0.3, 3.0),
     )
-    return Ellipses(*(Ellipse(*(radius_px * length for length in p[:4]), *p[4:]) for p in parts))
+    return Ellipses(
+        *(Ellipse._make([*(radius_px * length for length in p[:4]), *p[4:]]) for p in parts)
+    )

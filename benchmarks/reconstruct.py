@@ -1,6 +1,7 @@
 """Suite: slices per engine beside other packages, their error, and a volume in chunks of rows."""
 
 import argparse
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +18,19 @@ from hexlive.benchmarks.reconstructors import BARE, Reconstructor, makers
 from hexlive.benchmarks.table import Cell, Column, Table
 from hexlive.benchmarks.turns import Contender, Timings, noise_note, positive, take_turns
 from hexlive.kernels.cpu import available_cores
-from hexlive.reconstruct.geometry import field_of_view
+from hexlive.reconstruct.choosing import candidates
+from hexlive.reconstruct.engines import Engine
+from hexlive.reconstruct.geometry import Geometry, field_of_view
 from hexlive.reconstruct.optional import EngineUnavailableError
 
 SIZES: Final = ("512/720", "2560/3600")
 TURNS: Final = 5
 LARGE: Final = 1000  # columns, from which on direct methods would take minutes per slice
+BLOCK_ROWS: Final = 256
+SCAN_ROWS: Final = 2160  # of the scan for which this is made
 FEW: Final = 20  # there, only one angle in so many is timed
+GPU_ENGINES: Final = ("fourier-gpu", "astra")
+WARM_UP_ROWS: Final = 16
 MIB: Final = 1 << 20
 COLUMNS: Final = (
     Column(key="columns", heading="columns"),
@@ -91,6 +98,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--ct-turns", type=positive, default=TURNS, help="timed runs of each")
     parser.add_argument(
+        "--block-rows", type=positive, default=BLOCK_ROWS, metavar="ROWS",
+        help="of the block that a GPU reconstructs",
+    )  # fmt: skip
+    parser.add_argument(
         "--all-rmse", action="store_true",
         help="also of programs that take minutes per slice at the larger size",
     )  # fmt: skip
@@ -106,7 +117,7 @@ def run(options: argparse.Namespace) -> Table:
         programs, absent = _made(case)
         notes += [note for note in absent if note not in notes]
         rows += _rows(case, programs, options)
-        notes.append(_chunks_note(case))
+        notes += [_chunks_note(case), *_block_notes(case, options.block_rows)]
     spreads = [row["spread_percent"] for row in rows]
     return Table(
         title=f"reconstruct: slices of ellipses with exact line integrals over half a turn, "
@@ -195,6 +206,32 @@ def _row(
         "timed_angles": timed_angles,
         "memory_mib": first.memory_mib,
     }
+
+
+def _block_notes(case: Case, n_rows: int) -> list[str]:
+    """How long a block of rows takes on a GPU, from the host's memory to the host's memory."""
+    engines = [name for name in candidates() if name in GPU_ENGINES]
+    if not engines:
+        return ["No GPU figures: CuPy reaches no GPU here."]
+    angles_rad = spread(case.n_angles)
+    geometry = Geometry(
+        angles_rad=angles_rad, centre_px=(case.columns - 1) / 2, columns=case.columns
+    )
+    one = case.phantom.sinogram(angles_rad, geometry.centre_px, case.columns)
+    sinogram = np.repeat(one, n_rows, axis=0)
+    notes = []
+    for name in engines:
+        engine = Engine(name, geometry)
+        engine(sinogram[:WARM_UP_ROWS])
+        began = time.perf_counter()
+        engine(sinogram)
+        seconds = time.perf_counter() - began
+        notes.append(
+            f"{name}: {n_rows} rows of {case.columns} columns and {case.n_angles} angles took "
+            f"{seconds:.3g} s with both copies; {SCAN_ROWS} rows would take "
+            f"{seconds * SCAN_ROWS / n_rows:.3g} s in proportion."
+        )
+    return notes
 
 
 def _chunks_note(case: Case) -> str:

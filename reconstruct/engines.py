@@ -111,7 +111,10 @@ class Engine:
             part = slice(first, first + back_project.rows_at_once)
             offsets = None if offsets_px is None else offsets_px[part]
             slices = back_project(self._filter(xp.asarray(sinogram[part], xp.float32), offsets))
-            volume[part] = slices if xp is np else xp.asnumpy(slices)
+            if xp is np:
+                volume[part] = slices
+            else:
+                xp.asnumpy(slices, out=volume[part])
         volume[:, self._outside] = 0
         return volume
 

@@ -17,8 +17,8 @@ from scipy.fft import fftfreq
 
 from hexlive.reconstruct.filtering import fft_of
 from hexlive.reconstruct.geometry import Geometry
-from hexlive.reconstruct.gridding import Gridding
-from hexlive.reconstruct.optional import gpu_cupy, library
+from hexlive.reconstruct.gridding import MAX_POINTS, Gridding, gridding_bytes
+from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy, library
 
 TOLERANCE: Final = 2e-4  # moves 512 px slices by 2e-5 rms, against 1.3e-2 of FBP itself
 UPSAMPLING: Final = 1.25  # at this tolerance a third of the time of 2.0
@@ -86,9 +86,17 @@ def gpu_fourier(geometry: Geometry) -> Fourier:
     Raises
     ------
     EngineUnavailableError
-        CuPy is not there, or no GPU.
+        CuPy is not there, or no GPU, or the GPU's memory is too small.
     """
     cupy = gpu_cupy("The engine fourier-gpu")
+    n_points = len(geometry.angles_rad) * geometry.width
+    needed_bytes = gridding_bytes(geometry.size, n_points, PAIRS_AT_ONCE)
+    free_bytes, _ = cupy.cuda.runtime.memGetInfo()
+    if needed_bytes > free_bytes or n_points > MAX_POINTS:
+        raise EngineUnavailableError(
+            f"The engine fourier-gpu takes {needed_bytes / 2**20:.0f} MiB of the GPU for this "
+            f"scan, of which {free_bytes / 2**20:.0f} are free; choose the engine fourier or numba."
+        )
     return Fourier(geometry, partial(Gridding, xp=cupy), cupy)
 
 

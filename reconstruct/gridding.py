@@ -20,7 +20,16 @@ KERNEL_WIDTH: Final = 4  # cells of the fine grid
 # Beatty, Nishimura and Pauly, IEEE Transactions on Medical Imaging 24, 799 (2005), Eq. 5.
 KERNEL_SHAPE: Final = pi * sqrt((KERNEL_WIDTH / UPSAMPLING) ** 2 * (UPSAMPLING - 0.5) ** 2 - 0.8)
 POINTS_AT_ONCE: Final = 1 << 22
+MAX_POINTS: Final = (
+    1 << 31
+) // KERNEL_WIDTH**2 - 1  # entries of a sparse matrix are counted in int32
 KERNEL_SAMPLES: Final = 1 << 10
+
+
+def gridding_bytes(size: int, n_points: int, n_pairs: int) -> int:
+    """Memory that a transform takes: its matrix twice while it is made, spectra and fine grids."""
+    matrix = 2 * n_points * KERNEL_WIDTH**2 * 8
+    return matrix + n_pairs * 8 * (3 * n_points + 4 * round(UPSAMPLING * size) ** 2)
 
 
 class Gridding:
@@ -51,7 +60,7 @@ class Gridding:
         xp, n_pairs = self._xp, len(spectra)
         parts = xp.concatenate([spectra.real, spectra.imag])
         cells = (self._matrix @ parts.T).T.reshape(2, n_pairs, self._fine, self._fine)
-        fine = self._fft.ifft2(cells[0] + np.complex64(1j) * cells[1], overwrite_x=True)
+        fine = self._fft.ifft2(cells[0] + 1j * cells[1], overwrite_x=True)
         return fine[:, self._where[:, None], self._where] * self._gain
 
 

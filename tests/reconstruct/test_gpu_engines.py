@@ -4,11 +4,13 @@ Runs without finufft and ASTRA, which a GPU machine may not have.
 """
 
 import os
+from argparse import Namespace
 
 import numpy as np
 import pytest
 
 from hexlive.benchmarks.ellipses import cell
+from hexlive.benchmarks.reconstruct import run
 from hexlive.reconstruct.engines import Engine
 from hexlive.reconstruct.filtering import RampFilter
 from hexlive.reconstruct.fourier import Fourier
@@ -70,3 +72,17 @@ def test_rows_may_have_an_axis_each(gpu):
     moved = engine(sinogram, np.linspace(-2, 2, N_ROWS))
     np.testing.assert_allclose(moved[2], engine(sinogram)[2], atol=1e-4 * moved.max())
     assert np.std(moved[0] - engine(sinogram)[0]) > 1e-2 * np.std(moved[0])
+
+
+def test_a_gpu_that_is_too_small_is_said_before_the_attempt(numpy_as_cupy):
+    numpy_as_cupy.cuda.runtime.memGetInfo = lambda: (1 << 20, 1 << 30)
+    with pytest.raises(EngineUnavailableError, match="of which 1 are free; choose the engine"):
+        Engine("fourier-gpu", case(*CASES[0])[0])
+
+
+def test_the_benchmark_times_a_block_of_rows(numpy_as_cupy):
+    table = run(Namespace(size=[(32, 40)], ct_turns=1, block_rows=9, all_rmse=False))
+    timed = {row["program"]: row["rmse"] for row in table.rows}
+    assert timed["fourier-gpu"] <= 1.01 * timed["numba"]
+    (block,) = (note for note in table.notes if note.startswith("fourier-gpu: 9 rows of 32"))
+    assert "2160 rows would take" in block
