@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hexlive.reconstruct import engines
+from hexlive.reconstruct import optional
 from hexlive.reconstruct.engines import EngineUnavailableError
 from hexlive.reconstruct.segmentation import SurfaceError, SurfaceSettings
 from hexlive.reconstruct.surface import anode_surface, levelled, roughness
@@ -219,7 +219,7 @@ def test_missing_scikit_image_is_named_with_what_to_install(monkeypatch):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(engines, "import_module", absent)
+    monkeypatch.setattr(optional, "import_module", absent)
     with pytest.raises(EngineUnavailableError, match=r"pip install 'hexlive\[ct\]'"):
         anode_surface(cell(waves(1.0))[0], PIXEL_UM, SurfaceSettings())
 
