@@ -21,7 +21,7 @@ from hexlive.reconstruct.geometry import Geometry
 from hexlive.reconstruct.normalise import normalise
 from hexlive.reconstruct.rings import WIDTH_PX, RingMethod, remove_rings, ring_score
 from hexlive.reconstruct.scan import Scan, angle_warnings, without_blank
-from hexlive.reconstruct.segmentation import SurfaceSettings
+from hexlive.reconstruct.surface_settings import SurfaceSettings
 
 CENTRE_ROWS: Final = 16
 ROWS_PER_PASS: Final = 32

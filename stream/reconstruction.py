@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 
 from hexlive.reconstruct.engines import EngineUnavailableError, fbp
-from hexlive.reconstruct.segmentation import SurfaceError
 from hexlive.reconstruct.surface import Surface, anode_surface
+from hexlive.reconstruct.surface_settings import SurfaceError
 from hexlive.reconstruct.tomography import (
     Reconstruction,
     TomographySettings,
@@ -72,7 +72,7 @@ def _surface(
         surface = anode_surface(result.volume, result.pixel_um, settings.surface)
     except (SurfaceError, EngineUnavailableError) as error:
         return None, [*result.warnings, str(error)]
-    return surface, list(result.warnings)
+    return surface, [*result.warnings, *surface.notes]
 
 
 def warm_up(settings: TomographySettings) -> None:
