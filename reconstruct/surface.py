@@ -4,7 +4,7 @@ Volumes are ``(z, y, x) float32``, attenuation per pixel length; z runs along th
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,8 @@ class Surface:
         ``(z, y, x) uint8``, of the part looked at, binned: 0 other, 1 anode, 2 void.
     first_slice
         The slice of the volume that this begins with.
+    faces
+        The surface looks towards the "first" or the "last" slice.
     voxel_um
         Side of its voxels.
     notes
@@ -80,6 +82,7 @@ class Surface:
     attenuation_per_cm: tuple[float, float]
     material: NDArray[np.uint8]
     first_slice: int
+    faces: Literal["first", "last"]
     voxel_um: float
     notes: tuple[str, ...]
 
@@ -149,6 +152,7 @@ def anode_surface(volume: Volume, pixel_um: float, settings: SurfaceSettings) ->
         attenuation_per_cm=(filtered.low * per_cm, filtered.high * per_cm),
         material=found.material[:: 1 if first else -1],
         first_slice=slice(settings.first_slice, None).indices(volume.shape[0])[0],
+        faces=settings.faces,
         voxel_um=voxel_um,
         notes=_notes(found, settings),
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hexlive.stream.commands import export, live, offline, simulate
+from hexlive.stream.commands import compare, export, live, offline, simulate
 from hexlive.stream.commands.calibrate import calibrate
 from hexlive.stream.commands.options import KeysFolder
 from hexlive.stream.doctor import examine
@@ -29,6 +29,7 @@ app.command()(offline.recover)
 app.command()(offline.process)
 app.add_typer(calibrate, name="calibrate")
 app.command()(offline.reconstruct)
+app.command()(compare.morphology)
 app.command()(export.export)
 
 
