@@ -153,11 +153,15 @@ class Outline:
 
     def rotation_sigma_rad(self, residual_px: float) -> float:
         """How well a rotation shows, if the outline is uncertain by so much in each pixel."""
-        residual_px = max(residual_px, LEAST_RESIDUAL_PX)
-        slope_px = self._harmonics() * np.arange(HARMONICS) / POINTS
-        slope = float(np.sqrt(2 * np.sum(np.abs(slope_px) ** 2)))
         length_px = 2 * np.pi * float(self.radius_px.mean())
-        return float(residual_px / np.sqrt(length_px) / slope) if slope else np.inf
+        sigma_px = max(residual_px, LEAST_RESIDUAL_PX) / float(np.sqrt(length_px))
+        return sigma_px / self.slope_px if self.slope_px else np.inf
+
+    @property
+    def slope_px(self) -> float:
+        """Root mean square change of the radius with the direction, per rad; 0 for a circle."""
+        slope_px = self._harmonics() * np.arange(HARMONICS) / POINTS
+        return float(np.sqrt(2 * np.sum(np.abs(slope_px) ** 2)))
 
     def _harmonics(self) -> NDArray[np.complex128]:
         """Of the radius; a shift is the first, and noise is in the high ones."""

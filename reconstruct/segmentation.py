@@ -47,11 +47,9 @@ def segment(filtered: Filtered, settings: SurfaceSettings) -> Segmentation | Non
     slabs = filtered.slabs
     material = slabs.scratch(np.uint8)
     for slab in slabs:
-        # The opening swallows thin layers around the anode; the median alone keeps them.
-        found = [_between(v[slab], filtered) for v in (filtered.opened, filtered.smooth)]
-        material[slab] = found[0] & found[1] & filtered.inside
+        material[slab] = candidates(filtered, slab, filtered.low, filtered.high)
     if settings.connected:
-        _keep_largest(material, slabs)
+        keep_largest(material, slabs)
     hollow = connected_parts(lambda slab: material[slab] != ANODE, slabs)
     is_void = (hollow.sizes_px >= settings.smallest_void_px) & ~hollow.at_face
     is_void[0] = False
@@ -75,11 +73,18 @@ def _z(slab: slice) -> NDArray[np.int32]:
     return np.arange(slab.start, slab.stop, dtype=np.int32)[:, None, None]
 
 
-def _between(values: NDArray[np.float32], limits: Filtered) -> NDArray[np.bool_]:
-    return np.asarray((values > limits.low) & (values < limits.high))
+def candidates(filtered: Filtered, slab: slice, low: float, high: float) -> NDArray[np.bool_]:
+    """What of a slab lies between two limits, smooth and opened.
+
+    The opening swallows thin layers around the anode; the median alone keeps them.
+    """
+    opened, smooth = filtered.opened[slab], filtered.smooth[slab]
+    between = (opened > low) & (opened < high) & (smooth > low) & (smooth < high)
+    return np.asarray(between & filtered.inside)
 
 
-def _keep_largest(material: NDArray[np.uint8], slabs: Slabs) -> None:
+def keep_largest(material: NDArray[np.uint8], slabs: Slabs) -> None:
+    """Leave only the largest connected part of the anode."""
     parts = connected_parts(lambda slab: material[slab] == ANODE, slabs)
     largest = parts.sizes_px[1:].argmax() + 1 if len(parts.sizes_px) > 1 else 0
     for slab in slabs:

@@ -35,6 +35,9 @@ class Filtered:
         ``(y, x) bool``: the cylinder that is looked at.
     low, high
         Attenuation range of the anode, per pixel length.
+    limits
+        Otsu's thresholds between all materials, and infinity on both ends; none of them where the
+        range of the anode was given.
     """
 
     part: Part
@@ -43,6 +46,7 @@ class Filtered:
     inside: NDArray[np.bool_]
     low: float
     high: float
+    limits: tuple[float, ...]
     slabs: Slabs
 
 
@@ -59,10 +63,25 @@ def filter_volume(volume: Volume, pixel_um: float, settings: SurfaceSettings) ->
         opened = slabs.filtered(
             lambda slices: smooth[slices], lambda v: _opened(v, radius), 2 * radius + 2
         )
+    if not np.isfinite(value_range(opened, slabs)).all():
+        raise SurfaceError("The volume holds values that are not finite numbers.")
     inside = _cylinder(part.shape[1:], settings, pixel_um)
-    low, high = _limits(opened, inside, slabs, pixel_um, settings)
+    given = settings.attenuation_per_cm
+    limits = _limits(opened, inside, slabs, settings) if given is None else ()
+    low, high = (
+        limits[settings.anode_class :][:2]
+        if given is None
+        else (limit * pixel_um / UM_PER_CM for limit in given)
+    )
     return Filtered(
-        part=part, smooth=smooth, opened=opened, inside=inside, low=low, high=high, slabs=slabs
+        part=part,
+        smooth=smooth,
+        opened=opened,
+        inside=inside,
+        low=low,
+        high=high,
+        limits=limits,
+        slabs=slabs,
     )
 
 
@@ -103,19 +122,10 @@ def _cylinder(
 
 
 def _limits(
-    opened: NDArray[np.float32],
-    inside: NDArray[np.bool_],
-    slabs: Slabs,
-    pixel_um: float,
-    settings: SurfaceSettings,
-) -> tuple[float, float]:
-    """Attenuation range of the anode, per pixel length."""
+    opened: NDArray[np.float32], inside: NDArray[np.bool_], slabs: Slabs, settings: SurfaceSettings
+) -> tuple[float, ...]:
+    """Otsu's thresholds, per pixel length, between minus and plus infinity."""
     ends = value_range(opened, slabs)
-    if not np.isfinite(ends).all():
-        raise SurfaceError("The volume holds values that are not finite numbers.")
-    if settings.attenuation_per_cm is not None:
-        low, high = (limit * pixel_um / UM_PER_CM for limit in settings.attenuation_per_cm)
-        return low, high
     if ends[0] == ends[1]:
         raise SurfaceError(f"The volume is empty: it is {ends[0]:g} everywhere.")
     filters = library("skimage.filters", "The anode's surface")
@@ -129,8 +139,7 @@ def _limits(
         raise SurfaceError(
             f"The volume does not hold {settings.classes} materials; see [tomography.surface]."
         ) from error
-    limits = [-np.inf, *thresholds, np.inf]
-    return float(limits[settings.anode_class]), float(limits[settings.anode_class + 1])
+    return (-np.inf, *(float(threshold) for threshold in thresholds), np.inf)
 
 
 def _histogram(

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hexlive.reconstruct.components import ComponentName
+from hexlive.reconstruct.layers import layer_areas_px
 from hexlive.reconstruct.roughness import levelled, roughness
 from hexlive.reconstruct.segmentation import ANODE, VOID, Segmentation, segment
 from hexlive.reconstruct.slabs import Volume
@@ -53,6 +55,9 @@ class Surface:
         ``(depth,)``, the same by voxels below the surface.
     attenuation_per_cm
         The range that was taken for anode.
+    areas_px
+        ``(z,)`` by layer, voxels in each slice from the surface's side on, see
+        `hexlive.reconstruct.layers`.
     material
         ``(z, y, x) uint8``, of the part looked at, binned: 0 other, 1 anode, 2 void.
     first_slice
@@ -80,6 +85,7 @@ class Surface:
     porosity_profile: NDArray[np.float64]
     porosity_by_depth: NDArray[np.float64]
     attenuation_per_cm: tuple[float, float]
+    areas_px: dict[ComponentName, NDArray[np.int64]]
     material: NDArray[np.uint8]
     first_slice: int
     faces: Literal["first", "last"]
@@ -150,6 +156,7 @@ def anode_surface(volume: Volume, pixel_um: float, settings: SurfaceSettings) ->
         porosity_profile=_share(by_slice)[:: 1 if first else -1],
         porosity_by_depth=_share(by_depth),
         attenuation_per_cm=(filtered.low * per_cm, filtered.high * per_cm),
+        areas_px=layer_areas_px(found, settings),
         material=found.material[:: 1 if first else -1],
         first_slice=slice(settings.first_slice, None).indices(volume.shape[0])[0],
         faces=settings.faces,

@@ -25,8 +25,8 @@ class SurfaceSettings:
         Side of the median cube, and radius of the grey opening; 1 and 0 turn them off.
     attenuation_per_cm
         Attenuation of the anode, (lowest, highest). None: from Otsu's thresholds.
-    classes, anode_class
-        For Otsu: the number of materials, and the anode's place in the order of attenuation,
+    classes, anode_class, electrolyte_class, cathode_class
+        For Otsu: the number of materials, and the places of some in the order of attenuation,
         from 0. By default gas, lithium, electrolyte, cathode, steel.
     connected
         Keep the largest connected part only.
@@ -56,6 +56,8 @@ class SurfaceSettings:
     attenuation_per_cm: tuple[float, float] | None = None
     classes: int = 5
     anode_class: int = 1
+    electrolyte_class: int = 2
+    cathode_class: int = 3
     connected: bool = True
     faces: Literal["first", "last"] = "first"
     rim_um: float = 20.0

@@ -86,6 +86,8 @@ def _write_surface(entry: h5py.Group, surface: Surface) -> None:
     group.attrs["notes"] = " ".join(surface.notes)
     for name in SURFACE_ARRAYS:
         group[name] = getattr(surface, name)
+    for layer, area_px in surface.areas_px.items():
+        group[f"areas_px/{layer}"] = area_px
     material = group.create_dataset(
         "material", data=surface.material, chunks=tuple(map(min, CHUNK, surface.material.shape)),
         **hdf5plugin.Bitshuffle(cname="lz4"),
