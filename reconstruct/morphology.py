@@ -40,6 +40,9 @@ class Stage:
         Of the anode without its voids.
     faces_first
         The surface looks towards the first slice.
+    outline_cut
+        Only a part of the anode was measured: it is taken to lie where that of the first stage
+        does.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Stage:
     volume_um3: float
     volume_sigma_um3: float
     faces_first: bool = True
+    outline_cut: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +70,7 @@ class Change:
     rotation_deg
         About the axis; NaN where the outline is too round to tell.
     residual_um
-        Root mean square distance of the outlines.
+        Root mean square distance of the outlines; NaN where one of them is cut.
     """
 
     name: str
@@ -187,6 +191,9 @@ class _Footprint:
         MorphologyError
             The outlines do not fit.
         """
+        down_px = round(later.last - self.last)
+        if self.stage.outline_cut or later.stage.outline_cut:
+            return _Placed(later.stage, Move(residual_px=np.nan), down_px)
         names = f"stages {self.stage.name} and {later.stage.name}"
         try:
             move = find_move(self.share, later.share)
@@ -197,7 +204,7 @@ class _Footprint:
                 f"The outlines of {names} are {move.residual_px:.1f} voxels apart after the best "
                 "shift and rotation; are they of one cell, and of the same part of it?"
             )
-        return _Placed(later.stage, move, round(later.last - self.last))
+        return _Placed(later.stage, move, down_px)
 
 
 def _check(stages: Sequence[Stage]) -> None:

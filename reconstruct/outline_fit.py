@@ -3,7 +3,6 @@
 The step of the intensity at the outline and what surrounds it may both change around the disk.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +18,8 @@ from hexlive.reconstruct.similarity import Grid, Similarity
 SUBPOINTS: Final = 4  # per side of a pixel
 MARGIN_MM: Final = 1.3  # about the outline, on either side: less than from the anode to the casing
 SECTORS: Final = 16
+STEP_MM: Final = 0.1
+REACH_STEPS: Final = 10  # either way, where the outline is looked for in each sector
 SCALE_STEP: Final = 0.005
 LEAST_PIXELS: Final = 60
 MAX_ROTATION_SIGMA_RAD: Final = np.radians(1.0)
@@ -101,18 +102,28 @@ class OutlineFit:
             self._solve(rotate=True)
 
     def sectors_mm(self) -> tuple[FloatArray, FloatArray]:
-        """How far the outline lies outside that of the mask in each sector, and its error."""
-        radial = self._slope(lambda p, h: replace(p, scale=p.scale * (1 + h)), SCALE_STEP)
-        slope_mm = radial / self._radius_mm
+        """How far the outline lies outside that of the mask in each sector, and its error.
+
+        Where the mask, larger and smaller, fits the sector best; the error is that of the counts.
+        """
         sector = ((self._angle[self.near] / (2 * np.pi) * SECTORS) % SECTORS).astype(int) % SECTORS
-        scale = np.sqrt(self._variance[self.near])
-        slope, left = slope_mm[self.near] / scale, self._residuals(self.place)
-        weight = np.bincount(sector, slope**2, SECTORS)
-        product = np.bincount(sector, slope * left, SECTORS)
+        variance, counts = self._variance[self.near], self.counts[self.near]
+        amplitudes = self._amplitudes()
+        steps_mm = np.arange(-REACH_STEPS, REACH_STEPS + 1) * STEP_MM
+        misfits = np.empty((len(steps_mm), SECTORS))
+        for i, step_mm in enumerate(steps_mm):
+            place = replace(self.place, scale=self.place.scale * (1 + step_mm / self._radius_mm))
+            left = counts - self._basis(self.model(place)) @ amplitudes
+            misfits[i] = np.bincount(sector, left**2 / variance, SECTORS)
+        best = np.clip(misfits.argmin(axis=0), 1, len(steps_mm) - 2)
+        below, at, above = (misfits[best + i, np.arange(SECTORS)] for i in (-1, 0, 1))
+        curvature = below - 2 * at + above
+        seen = curvature > 0
         away, sigma = np.full((2, SECTORS), np.nan)
-        np.divide(product, weight, out=away, where=weight > 0)
-        np.divide(1.0, np.sqrt(weight), out=sigma, where=weight > 0)
-        return away, sigma
+        np.divide(below - above, 2 * curvature, out=away, where=seen)
+        np.divide(2.0, curvature, out=sigma, where=seen)
+        away = np.where(seen, steps_mm[best] + np.clip(away, -1, 1) * STEP_MM, np.nan)
+        return away, np.sqrt(sigma) * STEP_MM
 
     @property
     def contrast(self) -> float:
@@ -171,9 +182,9 @@ class OutlineFit:
         if np.count_nonzero(near) < LEAST_PIXELS:
             return np.inf
         pair = np.stack([fractions[near], self.counts[near]])
-        if np.ptp(pair, axis=1).min() == 0:
+        if (pair.max(axis=1) == pair.min(axis=1)).any():
             return np.inf
-        return 1 - float(np.corrcoef(pair)[0, 1])
+        return 1 - float(np.corrcoef(pair).ravel()[1])
 
     def _solve(self, *, rotate: bool) -> None:
         start, pixel_mm = self.place, self.model.grid.pixel_mm
@@ -195,14 +206,6 @@ class OutlineFit:
         self.place = place(best.x)
         sigmas = np.sqrt(np.diag(np.linalg.pinv(best.jac.T @ best.jac))) * unit
         self.sigmas = [float(sigma) for sigma in sigmas]
-
-    def _slope(self, moved: Callable[[Similarity, float], Similarity], h: float) -> FloatArray:
-        """Derivative of the fitted intensity by some change of the transform."""
-        angle = self._angle
-        step, cosine, sine, *_ = self._amplitudes()
-        amplitude = step + cosine * np.cos(angle) + sine * np.sin(angle)
-        one, other = (self.model(moved(self.place, sign * h)) for sign in (1, -1))
-        return np.asarray(amplitude * (one - other) / (2 * h))
 
 
 def _outline_slope_px(mask: NDArray[np.bool_]) -> float:

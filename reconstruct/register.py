@@ -86,7 +86,7 @@ def register(
         offset_sigma_mm=(fit.sigmas[0], fit.sigmas[1]),
         scale_sigma=fit.sigmas[2],
         rotation_fitted=fit.rotation_fitted,
-        residual_mm=float(np.sqrt(max(np.nanmean(sector_mm**2) - noise_mm**2, 0.0))),
+        residual_mm=float(np.sqrt(max(float(np.nanmean(sector_mm**2)) - noise_mm**2, 0.0))),
         noise_mm=noise_mm,
         sector_mm=sector_mm,
         model=model(fit.place),

@@ -24,6 +24,8 @@ PLATEAU_PX: Final = 3  # so far above, and one less, there is only what lies on 
 EDGE_PX: Final = 2.0  # from the anode's edge, where columns are not anode alone
 LEVEL_BINS: Final = 2**16
 CUT_SHARE: Final = 0.5  # of the surface in the first slice: then it is cut off
+CUT_BORDER: Final = 0.05  # of the edge of the part looked at
+CUT_NOTE: Final = "The anode reaches the edge of the volume: its volume is that of this part."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -58,14 +60,16 @@ class Surface:
     areas_px
         ``(z,)`` by layer, voxels in each slice from the surface's side on, see
         `hexlive.reconstruct.layers`.
+    outline_cut
+        The anode reaches the edge of the part looked at, so its outline is not its own.
     material
         ``(z, y, x) uint8``, of the part looked at, binned: 0 other, 1 anode, 2 void.
     first_slice
         The slice of the volume that this begins with.
     faces
         The surface looks towards the "first" or the "last" slice.
-    voxel_um
-        Side of its voxels.
+    pixel_um, voxel_um
+        Side of a voxel of the volume, and of this part, which may be binned.
     notes
         What the user should know of these numbers, a sentence each.
     """
@@ -86,9 +90,11 @@ class Surface:
     porosity_by_depth: NDArray[np.float64]
     attenuation_per_cm: tuple[float, float]
     areas_px: dict[ComponentName, NDArray[np.int64]]
+    outline_cut: bool
     material: NDArray[np.uint8]
     first_slice: int
     faces: Literal["first", "last"]
+    pixel_um: float
     voxel_um: float
     notes: tuple[str, ...]
 
@@ -138,6 +144,7 @@ def anode_surface(volume: Volume, pixel_um: float, settings: SurfaceSettings) ->
         filtered, voxel_um, settings
     )
     by_slice, by_depth = _counts(found)
+    cut = _outline_cut(found)
     first = settings.faces == "first"
     voids_um3 = shape.void_volumes_um3
     return Surface(
@@ -157,11 +164,13 @@ def anode_surface(volume: Volume, pixel_um: float, settings: SurfaceSettings) ->
         porosity_by_depth=_share(by_depth),
         attenuation_per_cm=(filtered.low * per_cm, filtered.high * per_cm),
         areas_px=layer_areas_px(found, settings),
+        outline_cut=cut,
         material=found.material[:: 1 if first else -1],
         first_slice=slice(settings.first_slice, None).indices(volume.shape[0])[0],
         faces=settings.faces,
+        pixel_um=pixel_um,
         voxel_um=voxel_um,
-        notes=_notes(found, settings),
+        notes=(CUT_NOTE,) if cut and settings.radius_um is None else (),
     )
 
 
@@ -277,10 +286,7 @@ def _refuse_cut(found: Segmentation) -> None:
         )
 
 
-def _notes(found: Segmentation, settings: SurfaceSettings) -> tuple[str, ...]:
-    inside, solid = found.filtered.inside, found.length > 0
+def _outline_cut(found: Segmentation) -> bool:
+    inside = found.filtered.inside
     border = inside & ~ndimage.binary_erosion(inside)
-    notes = []
-    if settings.radius_um is None and np.any(solid & border):
-        notes.append("The anode reaches the edge of the volume: its volume is that of this part.")
-    return tuple(notes)
+    return bool(np.mean(found.length[border] > 0) > CUT_BORDER)

@@ -113,6 +113,7 @@ class TomographyReducer:
             n_images=0,
             n_expected=start.n_images,
             pixel_um=start.pixel_um,
+            started_s=start.started_s,
         )
         path = self._result.with_name(f"{self._result.stem}_{scan_name(start.scan)}.nxs")
         shape = (start.rows, start.columns)

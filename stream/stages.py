@@ -64,6 +64,7 @@ def _as_measured(file: h5py.File, path: Path, name: str) -> Stage:
         volume_um3=float(group.attrs["volume_um3"]),
         volume_sigma_um3=float(group.attrs["volume_threshold_um3"]),
         faces_first=group.attrs["faces"] == "first",
+        outline_cut=bool(group.attrs["outline_cut"]),
     )
 
 
@@ -76,6 +77,7 @@ def _measured(file: h5py.File, path: Path, name: str, settings: SurfaceSettings)
         volume_um3=surface.volume_um3,
         volume_sigma_um3=surface.volume_threshold_um3,
         faces_first=surface.faces == "first",
+        outline_cut=surface.outline_cut,
     )
 
 

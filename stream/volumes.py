@@ -16,8 +16,8 @@ from hexlive.stream.files import new_group, whole_or_absent
 CHUNK: Final = (8, 128, 128)  # any orthoslice reads little more than itself
 SURFACE_NUMBERS: Final = (
     "ra_um", "ra_sigma_um", "ra_threshold_um", "rq_um", "rq_sigma_um", "rq_threshold_um",
-    "volume_um3", "volume_threshold_um3", "porosity", "n_voids", "voxel_um", "first_slice",
-    "faces",
+    "volume_um3", "volume_threshold_um3", "porosity", "n_voids",
+    "pixel_um", "voxel_um", "first_slice", "faces", "outline_cut",
 )  # fmt: skip
 SURFACE_ARRAYS: Final = (
     "height_um", "thickness_um", "void_volumes_um3", "porosity_profile", "porosity_by_depth",

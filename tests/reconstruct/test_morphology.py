@@ -85,6 +85,14 @@ def test_a_surface_that_faces_the_last_slice_is_placed_by_its_lower_side():
     assert (change.grown_um3, change.removed_um3) == (4 * 6 * 6 * VOXEL_UM**3, 0.0)
 
 
+def test_parts_of_an_anode_are_compared_where_they_are():
+    made = [material(), material(grown=(30, 40))]
+    stages = [stage(n, one, outline_cut=True) for n, one in zip("ab", made, strict=True)]
+    _, change = overview(*stages).changes
+    assert change.grown_um3 == 4 * 6 * 6 * VOXEL_UM**3
+    assert np.isnan([change.residual_um, change.rotation_deg]).all()
+
+
 @pytest.mark.parametrize(
     ("second", "sentence"),
     [

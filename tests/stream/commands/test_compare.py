@@ -29,6 +29,7 @@ def write_volume(path: Path, *, grown: bool, measured: bool = True, voxel: bool 
             group.attrs.update(
                 voxel_um=VOXEL_UM, volume_um3=np.count_nonzero(material) * VOXEL_UM**3,
                 volume_threshold_um3=100.0, faces="first",
+                outline_cut=False,
             )  # fmt: skip
     return path
 
