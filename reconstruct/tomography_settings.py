@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from hexlive.reconstruct.engines import EngineName
 from hexlive.reconstruct.rings import WIDTH_PX, RingMethod
-from hexlive.reconstruct.segmentation import SurfaceSettings
+from hexlive.reconstruct.surface_settings import SurfaceSettings
 
 MEMORY_MB: Final = 4096.0
 

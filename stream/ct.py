@@ -127,6 +127,7 @@ class TomographyReducer:
             n_images=0,
             n_expected=start.n_images,
             pixel_um=start.pixel_um,
+            started_s=start.started_s,
         )
         shape = (start.rows, start.columns)
         try:

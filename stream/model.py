@@ -267,12 +267,16 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     n_images: int
     n_expected: int
     pixel_um: float
+    started_s: float | None = None
     centre_px: float | None = None
     engine: str | None = None
     seconds: float | None = None
     ra_um: float | None = None
+    ra_sigma_um: float | None = None
     rq_um: float | None = None
+    rq_sigma_um: float | None = None
     anode_volume_um3: float | None = None
+    anode_volume_sigma_um3: float | None = None
     void_volume_um3: float | None = None
     n_voids: int | None = None
     durations_s: dict[str, float] = {}

@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 
 from hexlive.reconstruct.engines import EngineUnavailableError, fbp
-from hexlive.reconstruct.segmentation import SurfaceError
 from hexlive.reconstruct.surface import Surface, anode_surface
+from hexlive.reconstruct.surface_settings import SurfaceError
 from hexlive.reconstruct.tomography import (
     Reconstruction,
     TomographySettings,
@@ -56,12 +56,20 @@ def reconstruct_file(
 def _measured(surface: Surface) -> dict[str, Any]:
     return {
         "ra_um": surface.ra_um,
+        "ra_sigma_um": _together(surface.ra_sigma_um, surface.ra_threshold_um),
         "rq_um": surface.rq_um,
+        "rq_sigma_um": _together(surface.rq_sigma_um, surface.rq_threshold_um),
         "surface_um": surface.height_um.astype(np.float32),
         "anode_volume_um3": surface.volume_um3,
+        "anode_volume_sigma_um3": surface.volume_threshold_um3,
         "void_volume_um3": float(surface.void_volumes_um3.sum()),
         "n_voids": surface.n_voids,
     }
+
+
+def _together(*errors_um: float) -> float:
+    """Independent errors; one that was not looked for is not known, and left out."""
+    return float(np.sqrt(np.nansum(np.square(errors_um))))
 
 
 def _surface(
@@ -72,7 +80,7 @@ def _surface(
         surface = anode_surface(result.volume, result.pixel_um, settings.surface)
     except (SurfaceError, EngineUnavailableError) as error:
         return None, [*result.warnings, str(error)]
-    return surface, list(result.warnings)
+    return surface, [*result.warnings, *surface.notes]
 
 
 def warm_up(settings: TomographySettings) -> None:

@@ -11,6 +11,7 @@ from hexlive.reconstruct.compton import window_edges_kev
 from hexlive.stream.angles import angle_map_rad
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError
+from hexlive.stream.ct_pooling import CtPooling
 from hexlive.stream.device import DeviceName, open_counter
 from hexlive.stream.doubts import Doubts
 from hexlive.stream.estimates import Estimate, Estimator
@@ -89,6 +90,7 @@ class ComptonReducer:
         self._frame_rate_hz = config.detector.frame_rate_hz
         self._segment: Segment | None = None
         self._regions = Regions(config.components)
+        self._ct = CtPooling(config, self._regions)
 
     def correct_gain(self, gain: float) -> None:
         """Divide the energy axis of the analysis by a common gain; counts stay as they are."""
@@ -106,6 +108,7 @@ class ComptonReducer:
             case Segment():
                 self.clear()
                 self._segment = message
+                self._ct.begin(message)
             case Start(frame_rate_hz=rate_hz):
                 self._frame_rate_hz = rate_hz
 
@@ -150,7 +153,10 @@ class ComptonReducer:
             components=self._regions.components(),
             component_live_time_s=self._regions.live_time_s(),
             states=dict(self._regions.states),
-            doubts=self._doubts.of(self._segment, found),
+            doubts=self._doubts.of(self._segment, found, self._ct.doubt),
+            mixing=self._regions.mixing(),
+            ct_masks=self._ct.masks(found.emf, self.valid),
+            ct_volume=self._ct.source,
         )
 
     def finish(self) -> None:

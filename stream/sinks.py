@@ -22,6 +22,9 @@ from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
 from hexlive.stream.segments import mark_plot, write_arrays, write_segment
 
+CT_NUMBERS: Final = (
+    "ra_um", "ra_sigma_um", "rq_um", "rq_sigma_um", "anode_volume_um3", "anode_volume_sigma_um3",
+)  # fmt: skip
 REGION_OF: Final = {"cathode": 1, "electrolyte": 2, "anode": 3}
 
 
@@ -139,6 +142,13 @@ def _write_components(group: h5py.Group, result: ComptonResult, edges: Any) -> N
             one.attrs["normalised_by"] = part.normalised_by
             one.attrs["live_time_s"] = result.component_live_time_s[state][name]
             one.attrs["time_to_target_s"] = result.component_time_s(state, name)
+            mixed = result.mixing[state]
+            one.attrs["li_in_region_1"] = mixed.li_in_region_1
+            one.attrs["li_in_region_2"] = mixed.li_in_region_2
+            one.attrs["volume_mm3"] = getattr(mixed.volumes, f"{name}_mm3")
+            one.attrs["fractions_from"] = (
+                "configuration" if mixed is result.config.components else "ct"
+            )
             write_arrays(
                 one,
                 {
@@ -167,7 +177,7 @@ def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) 
     for name in ("soc", "emf", "emf_sigma"):
         columns[name] = np.array([_or_nan(getattr(row, name)) for row in rows])
     of_row = [scans.get(row.state) if row.component == "anode" else None for row in rows]
-    for name in ("ra_um", "rq_um", "anode_volume_um3"):
+    for name in CT_NUMBERS:
         columns[name] = np.array([_or_nan(getattr(scan, name, None)) for scan in of_row])
     write_arrays(group, columns)
     group.create_dataset(
@@ -177,11 +187,12 @@ def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) 
 
 
 def _write_scan(group: h5py.Group, scan: CtView) -> None:
-    for name in ("scan", "state", "status", "note", "n_images", "n_expected", "pixel_um"):
+    for name in ("scan", "state", "status", "note", "n_images", "n_expected", "pixel_um",
+                 "started_s"):  # fmt: skip
         if (value := getattr(scan, name)) is not None:
             group.attrs[name] = value
-    for name in ("centre_px", "engine", "seconds", "ra_um", "rq_um", "anode_volume_um3",
-                 "void_volume_um3", "n_voids", "volume_file"):  # fmt: skip
+    for name in ("centre_px", "engine", "seconds", *CT_NUMBERS, "void_volume_um3", "n_voids",
+                 "volume_file"):  # fmt: skip
         if (value := getattr(scan, name)) is not None:
             group[name] = value
     durations = new_group(group, "durations")

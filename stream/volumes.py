@@ -14,6 +14,14 @@ from hexlive.reconstruct.tomography import Reconstruction
 from hexlive.stream.files import new_group, whole_or_absent
 
 CHUNK: Final = (8, 128, 128)  # any orthoslice reads little more than itself
+SURFACE_NUMBERS: Final = (
+    "ra_um", "ra_sigma_um", "ra_threshold_um", "rq_um", "rq_sigma_um", "rq_threshold_um",
+    "volume_um3", "volume_threshold_um3", "porosity", "n_voids",
+    "pixel_um", "voxel_um", "first_slice", "faces", "outline_cut",
+)  # fmt: skip
+SURFACE_ARRAYS: Final = (
+    "height_um", "thickness_um", "void_volumes_um3", "porosity_profile", "porosity_by_depth",
+)  # fmt: skip
 
 
 def write_volume(path: Path, result: Reconstruction, surface: Surface | None = None) -> None:
@@ -72,8 +80,16 @@ def _write_axes(data: h5py.Group, result: Reconstruction) -> None:
 
 def _write_surface(entry: h5py.Group, surface: Surface) -> None:
     group = new_group(entry, "surface", "NXdata", signal="height_um")
-    for name in ("ra_um", "rq_um", "ra_sigma_um", "volume_um3", "porosity", "voxel_um"):
+    for name in SURFACE_NUMBERS:
         group.attrs[name] = getattr(surface, name)
     group.attrs["attenuation_per_cm"] = surface.attenuation_per_cm
-    for name in ("height_um", "thickness_um", "void_volumes_um3", "porosity_profile"):
+    group.attrs["notes"] = " ".join(surface.notes)
+    for name in SURFACE_ARRAYS:
         group[name] = getattr(surface, name)
+    for layer, area_px in surface.areas_px.items():
+        group[f"areas_px/{layer}"] = area_px
+    material = group.create_dataset(
+        "material", data=surface.material, chunks=tuple(map(min, CHUNK, surface.material.shape)),
+        **hdf5plugin.Bitshuffle(cname="lz4"),
+    )  # fmt: skip
+    material.attrs["meaning"] = ["0: other", "1: anode", "2: void in the anode"]

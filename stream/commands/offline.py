@@ -1,6 +1,7 @@
 """``hexlive process``, ``recover`` and ``reconstruct``: commands from file to file."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,10 @@ def process(
     compat: Compat = None,
     cycler: CyclerFile = None,
     cycler_offset: CyclerOffset = None,
+    ct: Annotated[
+        Path | None,
+        typer.Option(help="Made by hexlive register: instead of components.from_ct."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Result file (NeXus).")] = Path("result.nxs"),
 ) -> None:
     """Process a recording, as fast as this machine can: the same counts as live.
@@ -53,6 +58,8 @@ def process(
     Example: hexlive process recording.h5 --calibration cal.h5 --out result.nxs
     """
     device, config = device_name(backend, compat), load_config(config_file)
+    if ct is not None:
+        config = replace(config, components=replace(config.components, from_ct=str(ct)))
     if calibrated == (calibration is not None):
         raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
     rate_hz = config.detector.frame_rate_hz
@@ -65,6 +72,7 @@ def process(
             "the calibration": calibration,
             "the configuration": config_file,
             "the cycler's file": cycler,
+            "the registered CT": ct,
         }
     )
     log = cycler_log(cycler, cycler_offset)

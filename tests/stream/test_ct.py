@@ -22,7 +22,7 @@ def scan(n_flats: int = 4) -> Iterator[AnyMessage]:
     """A rod off the axis, as line integrals of a disk, in counts."""
     yield ScanStart(
         series="s", scan=1, rows=ROWS, columns=COLUMNS, n_images=n_flats + ANGLES, pixel_um=5.0,
-        state=3,
+        state=3, started_s=1234.5,
     )  # fmt: skip
     angles = np.r_[np.zeros(n_flats), np.arange(ANGLES) * 180 / ANGLES]
     x = np.arange(COLUMNS) - CENTRE_PX - 8 * np.cos(np.deg2rad(angles[:, None]))
@@ -64,6 +64,7 @@ def test_the_end_of_a_scan_brings_slices_in_another_process(
     reducer.add(end)
     view = outcome(reducer)
     assert view.status == "done", view.note
+    assert (view.state, view.started_s) == (3, 1234.5)
     assert view.xy.shape == (COLUMNS, COLUMNS)
     middle = (COLUMNS - 1) / 2
     row, column = np.unravel_index(np.argmax(view.xy), view.xy.shape)

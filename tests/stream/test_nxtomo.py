@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from hexlive.reconstruct.scan import Scan
-from hexlive.reconstruct.segmentation import SurfaceSettings
 from hexlive.reconstruct.surface import anode_surface
+from hexlive.reconstruct.surface_settings import SurfaceSettings
 from hexlive.reconstruct.tomography import TomographySettings, reconstruct
 from hexlive.stream.files import FileError
 from hexlive.stream.layouts import FormatError
