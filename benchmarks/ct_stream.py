@@ -77,7 +77,7 @@ class ScanPlan:
     def angles_deg(self) -> NDArray[np.float64]:
         """Of every image; 0 where there is no sample."""
         half_turn = np.linspace(0, 180, self.n_projections, endpoint=False)
-        return np.r_[np.zeros(2 * N_REFERENCES), half_turn]
+        return np.asarray(np.r_[np.zeros(2 * N_REFERENCES), half_turn])
 
     def line_integrals(self, angles_rad: NDArray[np.float64]) -> NDArray[np.float64]:
         """Exact, averaged over each column, ``(angles, columns)``."""

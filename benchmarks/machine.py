@@ -9,7 +9,10 @@ from typing import Any, Final
 
 from hexlive.kernels.cpu import available_cores
 
-PACKAGES: Final = ("hexlive", "numpy", "numba", "llvmlite", "scipy", "h5py", "cupy")
+PACKAGES: Final = (
+    "hexlive", "numpy", "numba", "llvmlite", "scipy", "h5py", "cupy",
+    "finufft", "astra-toolbox", "algotom", "scikit-image",
+)  # fmt: skip
 CPUINFO: Final = Path("/proc/cpuinfo")
 LAST_LEVEL_CACHE: Final = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
 KB_PER_MB: Final = 1024

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from hexlive.benchmarks.machine import resident_mb
 from hexlive.stream.calibration import load_calibration
+from hexlive.stream.checkpoint import CheckpointFolder
 from hexlive.stream.config import Config
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import Frames, Message
@@ -21,7 +22,7 @@ from hexlive.stream.pipeline import Pace, run
 from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.sources import ZmqSource
 
-STAGES: Final = ("transport", "reduce", "record", "monitor")
+STAGES: Final = ("transport", "reduce", "record", "checkpoint", "monitor")
 HIGH_WATER_MARK_MB: Final = 64.0
 IDLE_S: Final = 10.0
 
@@ -73,6 +74,7 @@ def measure(stage: str, calibration_file: Path, folder: Path) -> dict[str, Any]:
                 config,
                 calibration,
                 outputs,
+                checkpoint=_checkpoint(stage, outputs),
                 watchers=[watch],
                 on_publish=lambda address: _say(input=source.address, publish=address),
             )
@@ -88,6 +90,11 @@ def _outputs(stage: str, folder: Path) -> Outputs:
         recording=folder / "recording.h5" if depth >= STAGES.index("record") else None,
         publish="tcp://127.0.0.1:*" if depth >= STAGES.index("monitor") else None,
     )
+
+
+def _checkpoint(stage: str, outputs: Outputs) -> CheckpointFolder | None:
+    kept = STAGES.index(stage) >= STAGES.index("checkpoint")
+    return CheckpointFolder(outputs.result) if kept else None
 
 
 def _say(**what: object) -> None:

@@ -34,6 +34,7 @@ NAMES: Final = {
     "transport": "ZeroMQ, decoded and numbered",
     "reduce": "+ events, spectra, EMF",
     "record": "+ recording",
+    "checkpoint": "+ checkpoints, twice a second",
     "monitor": "+ a monitor",
 }
 COLUMNS: Final = (

@@ -236,6 +236,13 @@ class Backend(Protocol):
         """
         ...
 
+    def load(self, counts: Counts) -> None:
+        """Add counts of other frames, made with the same rules, such as those before a restart.
+
+        The frame before the next one stays what it was.
+        """
+        ...
+
     def snapshot(self) -> Counts:
         """Copy of everything counted so far, checked for conservation."""
         ...

@@ -60,10 +60,14 @@ def check_batch(frames: Any, first_frame: int, shape: tuple[int, int], n_before:
             f"Frame numbers must lie in 0 to {MAX_FRAME_NUMBER}, "
             f"but {len(frames)} frames begin at {first_frame}."
         )
-    if n_before + len(frames) > MAX_FRAMES:
+    _check_number(n_before + len(frames))
+
+
+def _check_number(n_frames: int) -> None:
+    if n_frames > MAX_FRAMES:
         raise OverflowError(
-            f"{n_before + len(frames)} frames are more than the counters hold "
-            f"({MAX_FRAMES}); take a snapshot and clear."
+            f"{n_frames} frames are more than the counters hold ({MAX_FRAMES}); take a snapshot "
+            "and clear."
         )
 
 
@@ -109,3 +113,53 @@ def counts_of(tally: Tally, shape: tuple[int, int], n_frames: int, *, singles: b
     )
     counts.check()
     return counts
+
+
+def tally_of(counts: Counts, counters: Tally, shape: tuple[int, int], n_before: int) -> Tally:
+    """The tally that counts were made of; the opposite of `counts_of`.
+
+    Parameters
+    ----------
+    counters
+        To which it is to be added, on whatever device.
+    shape
+        (rows, columns) of a frame.
+    n_before
+        Frames counted in these counters.
+
+    Raises
+    ------
+    ValueError
+        The counts are of another camera, axis or setting.
+    ArithmeticError
+        They lack a hit, or have one twice.
+    OverflowError
+        More frames than the counters can hold.
+    """
+    singles = counts.single_spectra
+    if (singles is not None) != (counters.single_spectra.size > 0):
+        raise ValueError("The counts were made with another events.keep_multiplicity.")
+    wanted = (*shape, counters.spectra.shape[1])
+    if counts.spectra.shape != wanted:
+        raise ValueError(f"The counts are {counts.spectra.shape}, these counters are {wanted}.")
+    counts.check()
+    _check_number(n_before + counts.n_frames)
+    in_events = (counts.booked_hits, counts.under_hits, counts.over_hits)
+    dropped = (counts.dropped_hits[reason] for reason in DROP_REASONS)
+    arrays = {name: getattr(counts, name) for name in Tally._fields if name != "fates"}
+    arrays["single_spectra"] = np.zeros((0, 0)) if singles is None else singles
+    arrays["fates"] = np.array([*in_events, *dropped])
+
+    def flattened(name: str) -> NDArray[Any]:
+        like = getattr(counters, name)
+        return np.asarray(arrays[name].reshape(like.shape).astype(like.dtype, copy=False))
+
+    return Tally(**{name: flattened(name) for name in Tally._fields})
+
+
+def add_counts(counts: Counts, counters: Tally, shape: tuple[int, int], n_before: int) -> None:
+    """Add counts to counters on the host; see `tally_of`."""
+    added = tally_of(counts, counters, shape, n_before)
+    for name in Tally._fields:
+        own = getattr(counters, name)
+        own += getattr(added, name)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
-from hexlive.kernels.contract import check_batch, check_memory, counts_of, flat
+from hexlive.kernels.contract import add_counts, check_batch, check_memory, counts_of, flat
 from hexlive.kernels.events import count_frames, see_frame
 from hexlive.kernels.state import NEVER, Kit, Tally, make_kit
 
@@ -102,6 +102,17 @@ class CpuBackend:
             other.result()
         if self._kits[0].rules.next_frame:
             see_frame(adu[-1], first_frame + len(adu) - 1, self._kits[0])
+
+    def load(self, counts: Counts) -> None:
+        """Add counts of other frames, made with the same rules; the frame before stays.
+
+        Raises
+        ------
+        ValueError, ArithmeticError, OverflowError
+            They do not fit, or are more than the counters hold; nothing was added.
+        """
+        add_counts(counts, self._kits[0].tally, self._shape, self._n_frames)
+        self._n_frames += counts.n_frames
 
     def snapshot(self) -> Counts:
         """Copy of everything counted so far, checked for conservation."""

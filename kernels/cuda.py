@@ -13,7 +13,7 @@ from hexlive.kernels.backend import (
     PixelMaps,
     SpectrumSettings,
 )
-from hexlive.kernels.contract import check_batch, check_memory, counts_of
+from hexlive.kernels.contract import check_batch, check_memory, counts_of, tally_of
 from hexlive.kernels.cupy_device import Device, open_device
 from hexlive.kernels.launches import LIST_BYTES, SOURCES, Launches, make_lists, padded
 from hexlive.kernels.state import NEVER, Tally, make_tally
@@ -120,6 +120,23 @@ class CudaBackend:
                 self._add(borrowed, int(first_frame))
         else:
             self._add(np.asarray(frames), int(first_frame))
+
+    def load(self, counts: Counts) -> None:
+        """Add counts of other frames, made with the same rules; the frame before stays.
+
+        Raises
+        ------
+        ValueError, ArithmeticError, OverflowError
+            They do not fit, or are more than the counters hold; nothing was added.
+        """
+        added = tally_of(counts, self._tally, self._shape, self._n_frames)
+        for name in Tally._fields:
+            own, other = getattr(self._tally, name), getattr(added, name)
+            if own.size:
+                on_device = self._device.upload(other)
+                with self._device.in_order():
+                    own += on_device
+        self._n_frames += counts.n_frames
 
     def snapshot(self) -> Counts:
         """Copy of everything counted so far, checked for conservation."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
-from hexlive.kernels.contract import check_batch, check_memory, counts_of, flat
+from hexlive.kernels.contract import add_counts, check_batch, check_memory, counts_of, flat
 from hexlive.kernels.odin_chain import (
     ADDITION,
     DISCRIMINATION,
@@ -77,6 +77,17 @@ class OdinBackend:
         check_batch(frames, first_frame, self._shape, self._n_frames)
         count_frames(flat(frames, self._chain.cell.size), self._chain, self._tally)
         self._n_frames += len(frames)
+
+    def load(self, counts: Counts) -> None:
+        """Add counts of other frames, made with the same rules.
+
+        Raises
+        ------
+        ValueError, ArithmeticError, OverflowError
+            They do not fit, or are more than the counters hold; nothing was added.
+        """
+        add_counts(counts, self._tally, self._shape, self._n_frames)
+        self._n_frames += counts.n_frames
 
     def snapshot(self) -> Counts:
         """Copy of everything counted so far, checked for conservation."""

@@ -82,7 +82,7 @@ def _alarms(snapshot: Snapshot, freshness: Freshness) -> list[str]:
         alarms.append("GAIN DRIFT")
     if freshness == "old":
         alarms.append("NO NEW DATA")
-    return alarms
+    return alarms + [shortened(sentence) for sentence in health.suspicions]
 
 
 def _segment(segment: Segment | None) -> list[str]:
@@ -147,7 +147,7 @@ def tiles(snapshot: Snapshot) -> list[Tile]:
         Tile("live time", Phrase(f"{health.live_time_s:,.1f} s"), "Of the present exposure."),
         Tile("occupancy", _occupancy(health), "Mean fraction of pixels hit per frame."),
         Tile("clusters 1 / 2 / >2 pixels", _clusters(health), "Fractions of all clusters."),
-        Tile("recording", _recording(health), shortened(health.recording)),
+        Tile("recording", _recording(health), _recorded(health)),
     ]
 
 
@@ -200,6 +200,13 @@ def _recording(health: Health) -> Phrase:
         "recording": Phrase("on", "good"),
     }
     return known.get(health.recording, Phrase("FAILED", "alarm"))
+
+
+def _recorded(health: Health) -> str:
+    if health.recording != "recording":
+        return shortened(health.recording)
+    written = f"{health.written_mb:,.0f} MB, {health.written_mb_per_s:,.0f} MB/s"
+    return f"Recorded {written}; {health.unwritten_mb:,.0f} MB wait to be written."
 
 
 def _noted(word: str, note: str) -> str:

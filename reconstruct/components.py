@@ -72,11 +72,15 @@ class ComponentSettings:
     ----------
     li_in_region_1, li_in_region_2
         Anode seen in regions 1 and 2, as a fraction of that in region 3.
+    from_ct
+        File of ``hexlive register``: of the states that it has, fractions and volumes are those of
+        the CT, and EMF is also pooled over its masks.
     """
 
     li_in_region_1: float = 0.64
     li_in_region_2: float = 0.89
     volumes: ComponentVolumes = field(default_factory=ComponentVolumes)
+    from_ct: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse fractions that are none.

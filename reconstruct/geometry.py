@@ -1,4 +1,4 @@
-"""Geometry of a parallel-beam scan, and projections made ready for back-projection.
+"""Geometry of a parallel-beam scan: sizes, and the weights of angles and columns.
 
 A sinogram stack is ``(rows, angles, columns) float32``, line integrals. The point (x, y) of a
 slice, in pixels from its middle, is seen at ``s = x cos(angle) + y sin(angle)``, in columns from
@@ -72,8 +72,19 @@ class Geometry:
 
     @property
     def width(self) -> int:
-        """Columns of the filtered projections; the axis is at ``(width - 1) / 2``."""
-        return int(fft.next_fast_len(self.size + 2 * MARGIN_PX))
+        """Columns of the filtered projections; the axis is at ``(width - 1) / 2``.
+
+        Even where the size is, so that an axis in the middle needs no shift by half a column.
+        """
+        width = int(fft.next_fast_len(self.size + 2 * MARGIN_PX))
+        while (width - self.size) % 2:
+            width = int(fft.next_fast_len(width + 1))
+        return width
+
+    @property
+    def shift_px(self) -> float:
+        """By how many columns the axis lies right of where filtered projections have it."""
+        return self.centre_px - (self.width - 1) / 2
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -120,46 +131,3 @@ def redundancy_weights(centre_px: float, columns: int) -> NDArray[np.float64]:
     towards_long_side = 1 if centre_px < (columns - 1) / 2 else -1
     s = towards_long_side * (np.arange(columns) - centre_px) / overlap_px
     return np.asarray(0.5 + 0.5 * np.sin(np.clip(s, -1, 1) * pi / 2))
-
-
-def ramp_response(length: int) -> NDArray[np.float64]:
-    """Frequency response of the ramp filter, ``(length // 2 + 1,)``, per column.
-
-    The transform of the sampled kernel: 1/4 at 0, -1/(pi n)^2 for odd n, 0 for even n (Kak and
-    Slaney, Principles of Computerized Tomographic Imaging, 1988, Eq. 3.61), which unlike a sampled
-    ramp keeps the mean value of a slice.
-    """
-    n = np.arange(length)
-    distance = np.minimum(n, length - n)
-    kernel = np.where(distance % 2 == 1, -1 / (pi * np.maximum(distance, 1)) ** 2, 0.0)
-    kernel[0] = 0.25
-    return np.asarray(fft.rfft(kernel).real)
-
-
-def filtered_projections(sinogram: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
-    """Weight, ramp-filter and centre projections, ``(rows, angles, width) float32``.
-
-    Beyond the detector a straight line joins its two edges: an object that leaves the field then
-    makes no step there. The sub-pixel shift of the axis is exact, being a phase.
-    """
-    columns, width = geometry.columns, geometry.width
-    # Long enough that the periodic kernel never sees a ray of the detector twice.
-    length = int(fft.next_fast_len(ceil(width + 2 * geometry.reach_px), real=True))
-    shift_px = geometry.centre_px - (width - 1) / 2
-    centring = np.exp(2j * pi * fft.rfftfreq(length) * shift_px)
-    transfer = (geometry.weights[:, None] * (ramp_response(length) * centring)).astype(np.complex64)
-    share = np.ones(columns, np.float32)
-    if geometry.extended_field:
-        share = redundancy_weights(geometry.centre_px, columns).astype(np.float32)
-
-    across = np.linspace(0, 1, length - columns + 2, dtype=np.float32)[1:-1]
-    padded = np.empty((len(geometry.angles_rad), length), np.float32)
-    filtered = np.empty((len(sinogram), len(geometry.angles_rad), width), np.float32)
-    for row, projections in enumerate(sinogram):
-        padded[:, :columns] = projections * share
-        first, last = padded[:, :1], padded[:, columns - 1 : columns]
-        padded[:, columns:] = last + (first - last) * across
-        spectrum = fft.rfft(padded, workers=-1)
-        spectrum *= transfer
-        filtered[row] = fft.irfft(spectrum, length, overwrite_x=True, workers=-1)[:, :width]
-    return filtered

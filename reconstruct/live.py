@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from hexlive.reconstruct.centre import MAX_ANGLES, SMOOTHING_PX, mirror_centre
-from hexlive.reconstruct.engines import open_engine
+from hexlive.reconstruct.axis_methods import MAX_ANGLES, mirror_centre
+from hexlive.reconstruct.centre import SMOOTHING_PX
+from hexlive.reconstruct.engines import Engine, pick_engine
 from hexlive.reconstruct.geometry import Geometry, angular_weights
 from hexlive.reconstruct.normalise import normalise
 from hexlive.reconstruct.scan import has_contrast
@@ -38,12 +39,20 @@ class LiveSlice:
         Which row of the images that are given here, some neighbours for the zinger filter.
     centre_px
         Column of the axis; None: found by `finish`, and no slice before.
+    n_expected
+        Projections of the whole scan, for the choice of the engine.
     """
 
     def __init__(
-        self, settings: TomographySettings, columns: int, row: int, centre_px: float | None
+        self,
+        settings: TomographySettings,
+        columns: int,
+        row: int,
+        centre_px: float | None,
+        n_expected: int = MAX_ANGLES,
     ) -> None:
         self._settings, self._row, self._columns = settings, row, columns
+        self._engine = _ready_engine(settings, columns, n_expected)
         self.centre_px = centre_px
         self._flats: list[NDArray[Any]] = []
         self._darks: list[NDArray[Any]] = []
@@ -127,9 +136,7 @@ class LiveSlice:
             extended_field=geometry.extended_field,
             weights_rad=change_rad[differ],
         )
-        self._image = (
-            self._image + open_engine(self._settings.engine, part)(self._lines[None, differ])[0]
-        )
+        self._image = self._image + Engine(self._engine, part)(self._lines[None, differ])[0]
         before_rad[differ] = wanted_rad[differ]
         self._applied_rad = before_rad
 
@@ -160,14 +167,17 @@ def growing_weights(angles_rad: NDArray[np.float64], period_rad: float) -> NDArr
     return weights
 
 
-def warm_up(settings: TomographySettings, columns: int) -> None:
-    """Import, compile and plan what slices of this width need, before they are waited for."""
-    geometry = Geometry(
-        angles_rad=np.linspace(0, pi, WARM_UP_ANGLES, endpoint=False),
-        centre_px=columns / 2,
-        columns=columns,
+def _ready_engine(settings: TomographySettings, columns: int, n_angles: int) -> str:
+    """Choose the engine for slices of this width, and import and compile what it needs."""
+    few, all_of_them = (
+        Geometry(
+            angles_rad=np.linspace(0, pi, n, endpoint=False), centre_px=columns / 2, columns=columns
+        )
+        for n in (WARM_UP_ANGLES, max(n_angles, WARM_UP_ANGLES))
     )
-    open_engine(settings.engine, geometry)(np.zeros((1, WARM_UP_ANGLES, columns), np.float32))
+    engine = pick_engine(settings.engine, all_of_them).name
+    Engine(engine, few)(np.zeros((1, WARM_UP_ANGLES, columns), np.float32))
+    return engine
 
 
 def _from(batches: list[NDArray[Any]], first: int) -> NDArray[Any]:

@@ -13,6 +13,47 @@ MIN_TRANSMISSION: Final = 1e-4  # a black pixel counts as this: 9.2 absorption l
 AIR_PERCENTILE: Final = 99.0  # brightness taken for the open beam where there is no flat
 
 
+class FlatField:
+    """The open beam of each pixel, made ready once for any number of projections.
+
+    Parameters
+    ----------
+    flats, darks
+        ``(images, rows, columns)`` or None; the median of each pixel counts. Without darks the
+        dark level is 0; without flats the beam is ``air``.
+    air
+        Counts of the open beam above the dark level, for all pixels.
+
+    Attributes
+    ----------
+    unusable
+        ``(rows, columns) bool``: the flat is saturated, not finite or not above the dark.
+    """
+
+    def __init__(
+        self, flats: NDArray[Any] | None, darks: NDArray[Any] | None, air: float | None = None
+    ) -> None:
+        self._dark = np.float32(0) if darks is None else _median(darks)
+        beam = np.float32(air) if flats is None else _beam(flats, self._dark)
+        self._beam = np.asarray(beam, np.float32)
+        self.unusable = ~np.isfinite(self._beam)
+
+    def line_integrals(
+        self, projections: NDArray[Any], zinger_ratio: float | None = None
+    ) -> NDArray[np.float32]:
+        """``(images, rows, columns)`` as -log((projection - dark) / beam); see `normalise`."""
+        counts = np.array(projections, np.float32, order="C")
+        if zinger_ratio is not None:
+            counts = _without_zingers(counts, zinger_ratio)
+        counts -= self._dark
+        with np.errstate(invalid="ignore"):
+            transmission = np.divide(counts, self._beam, out=counts, dtype=np.float32)
+            transmission[np.isinf(transmission)] = np.nan
+            np.maximum(transmission, MIN_TRANSMISSION, out=transmission)
+        np.log(transmission, out=transmission)
+        return bridged(np.negative(transmission, out=transmission))
+
+
 def normalise(
     projections: NDArray[Any],
     flats: NDArray[Any] | None,
@@ -30,7 +71,7 @@ def normalise(
         ``(images, rows, columns)``. Floating-point values without flats are line integrals already
         and only bridged; integers without flats are taken relative to their brightest part.
     flats, darks
-        ``(images, rows, columns)`` or None; the median of each pixel counts.
+        As for `FlatField`.
     zinger_ratio
         Replace pixels brighter than the median of their 3 x 3 neighbourhood by this ratio.
 
@@ -39,22 +80,21 @@ def normalise(
     NDArray[np.float32]
         ``(images, rows, columns)``, finite, no unit.
     """
-    if flats is None and np.issubdtype(projections.dtype, np.floating):
-        lines = np.array(projections, np.float32, order="C")
-        lines[~np.isfinite(lines)] = np.nan
-        return _bridged(lines)
-    dark = np.float32(0) if darks is None else _median(darks)
-    counts = np.array(projections, np.float32, order="C")
-    if zinger_ratio is not None:
-        counts = _without_zingers(counts, zinger_ratio)
-    counts -= dark
-    beam = np.percentile(counts, AIR_PERCENTILE) if flats is None else _beam(flats, dark)
-    with np.errstate(invalid="ignore"):
-        transmission = np.divide(counts, beam, out=counts, dtype=np.float32)
-        transmission[np.isinf(transmission)] = np.nan
-        np.maximum(transmission, MIN_TRANSMISSION, out=transmission)
-    np.log(transmission, out=transmission)
-    return _bridged(np.negative(transmission, out=transmission))
+    if are_lines(projections.dtype, flats):
+        return bridged(np.array(projections, np.float32, order="C"))
+    air = None if flats is not None else air_level(projections, darks)
+    return FlatField(flats, darks, air).line_integrals(projections, zinger_ratio)
+
+
+def are_lines(dtype: np.dtype[Any], flats: NDArray[Any] | None) -> bool:
+    """Whether projections are line integrals already: floating-point values without flats."""
+    return flats is None and np.issubdtype(dtype, np.floating)
+
+
+def air_level(projections: NDArray[Any], darks: NDArray[Any] | None) -> float:
+    """Counts of the brightest part of some projections above the dark level."""
+    dark = 0.0 if darks is None else _median(darks)
+    return float(np.percentile(projections - dark, AIR_PERCENTILE))
 
 
 def _median(images: NDArray[Any]) -> NDArray[np.float32]:
@@ -76,12 +116,17 @@ def _without_zingers(counts: NDArray[np.float32], ratio: float) -> NDArray[np.fl
     return np.where(counts > (1 + ratio) * smooth, smooth, counts)
 
 
-def _bridged(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill NaN along each row of a C-contiguous stack, in place; a row without a value is 0."""
+def bridged(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fill what is not finite along each row of a C-contiguous stack, in place.
+
+    A row without a finite value is 0.
+    """
     rows = images.reshape(-1, images.shape[-1])
-    broken = np.isnan(rows).any(axis=1)
+    broken = ~np.isfinite(rows).all(axis=1)
     if broken.any():
-        rows[broken] = _bridge(rows[broken])
+        some = rows[broken]
+        some[~np.isfinite(some)] = np.nan
+        rows[broken] = _bridge(some)
     return images
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.reconstruct.compton import FloatArray
-from hexlive.reconstruct.emf import EmfResult, each
+from hexlive.reconstruct.emf import EmfResult, each, pool
 
 NO_LABEL: Final = -1
 
@@ -84,6 +84,15 @@ def pool_labels(result: EmfResult, labels: NDArray[np.int32]) -> EmfResult:
     of_pixel = labels[inside]
     n_labels = int(of_pixel.max(initial=NO_LABEL)) + 1
     return each(lambda values: np.bincount(of_pixel, values[inside], n_labels), result)
+
+
+def pool_weighted(result: EmfResult, weights: FloatArray, valid: NDArray[np.bool_]) -> EmfResult:
+    """Add L and H of all valid pixels, each times its weight, such as the fraction inside a mask.
+
+    Pixels are independent: var L = sum w^2 var L_i, and so for var H and the covariance. Masks that
+    share pixels share counts.
+    """
+    return pool(result.scaled(weights), valid)
 
 
 def block_labels(shape: tuple[int, int], side_px: int) -> NDArray[np.int32]:

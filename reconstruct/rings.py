@@ -5,18 +5,18 @@ the axis looks the same, but it goes on from one detector row to the next, where
 the detector ends. Sinogram stacks are ``(rows, angles, columns) float32``, line integrals.
 """
 
+from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from hexlive.reconstruct.engines import library
+from hexlive.reconstruct.optional import library
 
 RingMethod = Literal["none", "mean", "wavelet", "sorting", "all"]
 WIDTH_PX: Final = 9  # 21 and 31 columns flatten the edges of a concentric cell far more
 MIN_ROWS: Final = 3  # with fewer, only columns can be compared
-SCORE_BLOCKS: Final = 4
 LARGE_STRIPE_WIDTHS: Final = 5  # "all" takes stripes of up to so many widths for large ones
 LARGE_STRIPE_SNR: Final = 3.0  # its authors' value
 WAVELET_LEVELS: Final = 5
@@ -52,25 +52,30 @@ def remove_rings(
         return sinogram
     if method == "mean":
         return sinogram - _standing_out(sinogram.mean(axis=1), width_px)[:, None]
-    if method == "sorting":
-        return np.stack([_sorting(rows, width_px) for rows in sinogram])
-    remove = _algotom(method, width_px, min(sinogram.shape[1:]))
-    return np.stack([np.asarray(remove(rows), np.float32) for rows in sinogram])
+    remove = partial(_sorting, width_px=width_px)
+    if method != "sorting":
+        remove = _algotom(method, width_px, min(sinogram.shape[1:]))
+    removed = np.empty(sinogram.shape, np.float32)
+    for row, lines in enumerate(sinogram):
+        removed[row] = remove(lines)
+    return removed
 
 
 def ring_score(sinogram: NDArray[np.float32]) -> float:
-    """Rms of what stands out while the sample turns, in line integrals.
-
-    From several blocks of angles, so that a stripe that comes or goes within the scan counts.
+    """Rms of what stands out in the mean of all projections, in line integrals.
 
     Parameters
     ----------
     sinogram
         ``(rows, angles, columns) float32``, neighbouring rows.
     """
-    blocks = np.array_split(sinogram, min(SCORE_BLOCKS, sinogram.shape[1]), axis=1)
-    details = [_standing_out(block.mean(axis=1), WIDTH_PX) for block in blocks]
-    return float(np.sqrt(np.mean(np.square(details))))
+    return float(np.sqrt(ring_power(sinogram).mean()))
+
+
+def ring_power(sinogram: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Square of the `ring_score` of each row, ``(rows,)``."""
+    detail = _standing_out(sinogram.mean(axis=1), WIDTH_PX)
+    return np.asarray(np.mean(np.square(detail, dtype=np.float64), axis=1))
 
 
 def _standing_out(image: NDArray[np.float32], width_px: int) -> NDArray[np.float32]:

@@ -2,81 +2,33 @@
 
 Images are ``(images, rows, columns)``, counts; sinogram stacks ``(rows, angles, columns) float32``,
 line integrals; volumes ``(z, y, x) float32``, attenuation per pixel length, z along the axis.
+
+A scan is done in chunks of detector rows, so that neither it nor its volume needs to fit the
+memory: see `hexlive.reconstruct.memory`.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import nan
 from time import perf_counter
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.centre import FULL_TURN_RAD, Centre, find_centre
-from hexlive.reconstruct.engines import EngineName, open_engine, pick_engine
+from hexlive.reconstruct.axis_methods import FULL_TURN_RAD
+from hexlive.reconstruct.centre import Centre, centre_warnings, find_centre
+from hexlive.reconstruct.engines import Engine, pick_engine
 from hexlive.reconstruct.geometry import Geometry
-from hexlive.reconstruct.normalise import normalise
-from hexlive.reconstruct.rings import WIDTH_PX, RingMethod, remove_rings, ring_score
-from hexlive.reconstruct.scan import Scan, angle_warnings, without_blank
-from hexlive.reconstruct.segmentation import SurfaceSettings
+from hexlive.reconstruct.memory import chunk_rows, sample_rows
+from hexlive.reconstruct.rings import WIDTH_PX, remove_rings, ring_power
+from hexlive.reconstruct.scan import Scan, angle_warnings
+from hexlive.reconstruct.sinograms import Sinograms
+from hexlive.reconstruct.tomography_settings import TomographySettings as TomographySettings
 
-CENTRE_ROWS: Final = 16
-ROWS_PER_PASS: Final = 32
 OFF_AXIS_PART: Final = 0.05  # of the columns, from the middle: then a full turn widens the field
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TomographySettings:
-    """How a CT scan becomes a volume.
-
-    Attributes
-    ----------
-    engine
-        Back-projection engine; "auto" takes the fastest one present.
-    centre
-        Column of the rotation axis, or "auto".
-    rings, ring_width_px
-        Ring removal by name, and the width in columns below which still detail is a stripe.
-    zinger_ratio
-        A pixel brighter than its neighbours' median by this ratio is replaced; None: off.
-    pixel_um
-        Pixel size at the sample, where the scan does not say it.
-    surface
-        How the anode's surface is found in the volume.
-    watch
-        Folder in which other programs leave finished scan files; a live run takes them. None: none.
-    """
-
-    engine: EngineName = "auto"
-    centre: Literal["auto"] | float = "auto"
-    rings: RingMethod = "mean"
-    ring_width_px: int = WIDTH_PX
-    zinger_ratio: float | None = None
-    pixel_um: float = 3.24
-    surface: SurfaceSettings = field(default_factory=SurfaceSettings)
-    watch: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot mean anything.
-
-        Raises
-        ------
-        ValueError
-            A value is out of range; the sentence names it.
-        """
-        if not self.pixel_um > 0:
-            raise ValueError(f"tomography.pixel_um must be above 0, not {self.pixel_um}.")
-        if self.ring_width_px < 3 or self.ring_width_px % 2 == 0:
-            raise ValueError(
-                f"tomography.ring_width_px must be odd and at least 3, not {self.ring_width_px}."
-            )
-        if self.centre != "auto" and not self.centre > 0:
-            raise ValueError(f"tomography.centre must be 'auto' or above 0, not {self.centre}.")
-        if self.zinger_ratio is not None and not self.zinger_ratio > 0:
-            raise ValueError(f"tomography.zinger_ratio must be above 0, not {self.zinger_ratio}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -86,27 +38,31 @@ class Reconstruction:
     Attributes
     ----------
     volume
-        ``(z, y, x) float32``, attenuation per pixel length, the axis in the middle of y and x.
+        ``(z, y, x) float32``, attenuation per pixel length, the axis in the middle of y and x: an
+        array, or the dataset that it was written to.
     first_row
         Detector row of ``volume[0]``.
     centre
         The rotation axis.
     engine, rings
         What was used; never "auto".
+    engine_reason
+        A sentence on why that engine.
     ring_score_before, ring_score_after
         See `hexlive.reconstruct.rings.ring_score`.
     seconds
-        By stage: "centre", "normalise", "rings", "back-project".
+        By stage: "centre", "engine" (its choice and set-up), "normalise", "rings", "back-project".
     warnings
         Sentences for the user.
     pixel_um
         Side of a voxel.
     """
 
-    volume: NDArray[np.float32]
+    volume: Any
     first_row: int
     centre: Centre
     engine: str
+    engine_reason: str
     rings: str
     ring_score_before: float
     ring_score_after: float
@@ -131,55 +87,137 @@ def orthoslices(
     return Orthoslices(volume[z], volume[:, y], volume[:, :, x])
 
 
+class ChunkedReconstruction:
+    """A reconstruction that is done in chunks of detector rows.
+
+    The axis is found and the engine opened at once; then go once through `chunks`::
+
+        work = ChunkedReconstruction(scan, settings)
+        volume = file.create_dataset("data", work.shape, "f4")
+        for rows, slices in work.chunks():
+            volume[rows] = slices
+        result = work.result(volume)
+
+    Parameters
+    ----------
+    scan
+        Its images are read when they are needed, again for each chunk: an HDF5 dataset should be
+        stored in chunks of few rows.
+    rows
+        Detector rows to reconstruct; None: all.
+    previous_centre_px
+        Axis of the previous scan, kept where the methods disagree.
+
+    Attributes
+    ----------
+    shape
+        Of the volume.
+    first_row
+        Detector row of its first slice.
+    centre, engine, engine_reason, warnings
+        As in `Reconstruction`.
+
+    Raises
+    ------
+    EngineUnavailableError, ValueError
+        The engine is not there; too few projections or rows are left, or too little memory.
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        settings: TomographySettings,
+        *,
+        rows: slice | None = None,
+        previous_centre_px: float | None = None,
+    ) -> None:
+        self._settings = settings
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._rows = _some_rows(rows, scan.projections.shape[1])
+        self.first_row = self._rows.start
+        with _timed(self._seconds, "normalise"):
+            n_angles, _, columns = scan.projections.shape
+            sampled = sample_rows(n_angles, columns, settings.memory_mb)
+            self._sinograms = Sinograms(scan, settings.zinger_ratio, sampled)
+        scan = self._scan = self._sinograms.scan
+        with _timed(self._seconds, "centre"):
+            self.centre = _centre(self._sinograms, settings, previous_centre_px)
+        del self._sinograms.sample
+        geometry = scan_geometry(scan.angles_deg, self.centre.px, columns)
+        with _timed(self._seconds, "engine"):
+            self.engine, self.engine_reason = pick_engine(settings.engine, geometry)
+            self._engine = Engine(self.engine, geometry)
+        self._rows_beside = rows_beside(settings)
+        self._chunk_rows = chunk_rows(
+            geometry, self._engine.working_bytes, self._rows_beside, settings.memory_mb
+        )
+        self.shape = (self._rows.stop - self._rows.start, geometry.size, geometry.size)
+        self.warnings = (
+            *self._sinograms.notes,
+            *angle_warnings(scan.angles_deg),
+            *centre_warnings(self.centre),
+        )
+        self._ring_power = np.zeros(2)
+
+    def chunks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Slices of the volume, and where in it they belong, from the first row on."""
+        for first in range(self._rows.start, self._rows.stop, self._chunk_rows):
+            rows = slice(first, min(first + self._chunk_rows, self._rows.stop))
+            sinogram = self._cleaned(rows)
+            with _timed(self._seconds, "back-project"):
+                slices = self._engine(sinogram, self.centre.offsets_px(rows))
+            del sinogram  # before the next one is made
+            yield slice(rows.start - self.first_row, rows.stop - self.first_row), slices
+
+    def result(self, volume: Any) -> Reconstruction:
+        """What came of it, with the volume, once all chunks are done."""
+        before, after = np.sqrt(self._ring_power / self.shape[0])
+        return Reconstruction(
+            volume=volume, first_row=self.first_row, centre=self.centre,
+            pixel_um=self._scan.pixel_um or self._settings.pixel_um,
+            engine=self.engine, engine_reason=self.engine_reason, rings=self._settings.rings,
+            ring_score_before=float(before), ring_score_after=float(after),
+            seconds=dict(self._seconds), warnings=self.warnings,
+        )  # fmt: skip
+
+    def _cleaned(self, rows: slice) -> NDArray[np.float32]:
+        """Sinograms of some rows, without rings."""
+        beside = self._rows_beside
+        wide = slice(max(rows.start - beside, 0), rows.stop + beside)
+        inner = slice(rows.start - wide.start, rows.stop - wide.start)
+        with _timed(self._seconds, "normalise"):
+            stripy = self._sinograms.read(wide)
+        with _timed(self._seconds, "rings"):
+            sinogram = remove_rings(stripy, self._settings.rings, self._settings.ring_width_px)
+            for i, stack in enumerate((stripy, sinogram)):
+                self._ring_power[i] += ring_power(stack)[inner].sum()
+        return sinogram[inner]
+
+
 def reconstruct(
     scan: Scan,
     settings: TomographySettings,
     *,
     rows: slice | None = None,
+    previous_centre_px: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Reconstruction:
-    """Reconstruct a scan, or some of its detector rows; missing projections cost a warning.
+    """Reconstruct a scan, or some of its detector rows, into one array.
 
     Parameters
     ----------
-    rows
-        Detector rows to reconstruct; None: all.
+    rows, previous_centre_px
+        As for `ChunkedReconstruction`, which also says what is raised.
     progress
-        Called with the fraction that is done, after each pass.
-
-    Raises
-    ------
-    EngineUnavailableError, ValueError
-        The engine or the ring removal is not there; too few projections or rows are left.
+        Called with the fraction that is done, after each chunk.
     """
-    seconds: defaultdict[str, float] = defaultdict(float)
-    scan = without_blank(scan)
-    passes = _passes(rows or slice(None), scan.projections.shape[1])
-    with _timed(seconds, "centre"):
-        centre = _centre(scan, settings)
-    geometry = scan_geometry(scan.angles_deg, centre.px, scan.projections.shape[2])
-    engine = open_engine(settings.engine, geometry)
-    first_row, n_rows = passes[0].start, passes[-1].stop - passes[0].start
-    volume = np.empty((n_rows, geometry.size, geometry.size), np.float32)
-    scores = []
-    for part in passes:
-        with _timed(seconds, "normalise"):
-            stripy = _sinogram(scan, settings, part)
-        with _timed(seconds, "rings"):
-            sinogram = remove_rings(stripy, settings.rings, settings.ring_width_px)
-            scores.append((ring_score(stripy), ring_score(sinogram)))
-        with _timed(seconds, "back-project"):
-            volume[part.start - first_row : part.stop - first_row] = engine(sinogram)
+    work = ChunkedReconstruction(scan, settings, rows=rows, previous_centre_px=previous_centre_px)
+    volume = np.empty(work.shape, np.float32)
+    for done, slices in work.chunks():
+        volume[done] = slices
         if progress:
-            progress((part.stop - first_row) / n_rows)
-    before, after = np.mean(scores, axis=0)
-    return Reconstruction(
-        volume=volume, first_row=first_row, centre=centre,
-        pixel_um=scan.pixel_um or settings.pixel_um,
-        engine=pick_engine(settings.engine), rings=settings.rings,
-        ring_score_before=float(before), ring_score_after=float(after), seconds=dict(seconds),
-        warnings=(*scan.notes, *angle_warnings(scan.angles_deg), *_centre_warnings(centre)),
-    )  # fmt: skip
+            progress(done.stop / len(volume))
+    return work.result(volume)
 
 
 @contextmanager
@@ -189,21 +227,27 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] += perf_counter() - started
 
 
-def _passes(rows: slice, n_rows: int) -> list[slice]:
-    first, end, _ = slice(rows.start, rows.stop).indices(n_rows)
+def _some_rows(rows: slice | None, n_rows: int) -> slice:
+    wanted = rows or slice(None)
+    first, end, _ = slice(wanted.start, wanted.stop).indices(n_rows)
     if end <= first:
         raise ValueError(f"There is nothing to reconstruct in rows {first} to {end} of {n_rows}.")
-    starts = range(first, end, ROWS_PER_PASS)
-    return [slice(start, min(start + ROWS_PER_PASS, end)) for start in starts]
+    return slice(first, end)
 
 
-def _centre(scan: Scan, settings: TomographySettings) -> Centre:
+def rows_beside(settings: TomographySettings) -> int:
+    """Rows beside a chunk that tell its rings from structure and its zingers from edges."""
+    return max(settings.ring_width_px, WIDTH_PX) // 2 + (settings.zinger_ratio is not None)
+
+
+def _centre(
+    sinograms: Sinograms, settings: TomographySettings, previous_px: float | None
+) -> Centre:
     if settings.centre != "auto":
         given = float(settings.centre)
         return Centre(px=given, by_method={"given": given}, score=nan, agreed=True)
-    every = -(-scan.projections.shape[1] // CENTRE_ROWS)
-    some = _sinogram(scan, settings, slice(every // 2, None, every))
-    return find_centre(some, np.deg2rad(scan.angles_deg))
+    angles_rad = np.deg2rad(sinograms.scan.angles_deg)
+    return find_centre(sinograms.sample, angles_rad, sinograms.sampled, previous_px)
 
 
 def scan_geometry(angles_deg: NDArray[np.float64], centre_px: float, columns: int) -> Geometry:
@@ -217,20 +261,3 @@ def scan_geometry(angles_deg: NDArray[np.float64], centre_px: float, columns: in
         columns=columns,
         extended_field=full_turn and off_axis,
     )
-
-
-def _sinogram(scan: Scan, settings: TomographySettings, rows: slice) -> NDArray[np.float32]:
-    """Line integrals of some detector rows, ``(rows, angles, columns) float32``."""
-    flats, darks = (None if i is None else i[:, rows] for i in (scan.flats, scan.darks))
-    lines = normalise(scan.projections[:, rows], flats, darks, settings.zinger_ratio)
-    return np.ascontiguousarray(lines.transpose(1, 0, 2))
-
-
-def _centre_warnings(centre: Centre) -> list[str]:
-    if centre.agreed:
-        return []
-    found = ", ".join(f"{name} {px:.1f}" for name, px in centre.by_method.items())
-    return [
-        f"The rotation axis is uncertain ({found} px); {centre.px:.2f} px was used, so look at the "
-        "slices, or set tomography.centre."
-    ]

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from hexlive.stream.commands import export, live, offline, simulate
+from hexlive.stream.commands import compare, export, live, offline, simulate
 from hexlive.stream.commands.calibrate import calibrate
 from hexlive.stream.commands.options import KeysFolder
+from hexlive.stream.commands.register import register
 from hexlive.stream.doctor import examine
 from hexlive.stream.keys import make_keys
 
@@ -29,6 +30,8 @@ app.command()(offline.recover)
 app.command()(offline.process)
 app.add_typer(calibrate, name="calibrate")
 app.command()(offline.reconstruct)
+app.command()(compare.morphology)
+app.command()(register)
 app.command()(export.export)
 
 

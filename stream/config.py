@@ -18,6 +18,7 @@ from hexlive.reconstruct.compton import ComptonSettings
 from hexlive.reconstruct.density import DensitySettings
 from hexlive.reconstruct.drift import DriftSettings
 from hexlive.reconstruct.pooling import PoolingSettings
+from hexlive.reconstruct.registration_settings import RegistrationSettings
 from hexlive.reconstruct.tomography import TomographySettings
 from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.live_slice import LiveScanSettings
@@ -154,6 +155,7 @@ class Config:
     density: DensitySettings = field(default_factory=DensitySettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     components: ComponentSettings = field(default_factory=ComponentSettings)
+    registration: RegistrationSettings = field(default_factory=RegistrationSettings)
     tomography: TomographySettings = field(default_factory=TomographySettings)
     live_scan: LiveScanSettings = field(default_factory=LiveScanSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)

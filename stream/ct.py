@@ -1,5 +1,6 @@
 """The CT leg: projections to scan files and a live slice; at scan end, volumes and roughness."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ from hexlive.stream.worker import Worker
 SLICER_NICENESS: Final = 5
 WORKER_NICENESS: Final = 10
 FOUND_SCANS: Final = 1000
+INTERRUPTED: Final = "The run was interrupted during this scan; what it had is in the recording."
+STOPPED: Final = "The run was stopped before it was done."
 
 
 class TomographyReducer:
@@ -90,6 +93,18 @@ class TomographyReducer:
         self._advance()
         return CtResult(scans=tuple(scan.view for scan in self._scans.values()))
 
+    def restore(self, scans: Sequence[CtView]) -> None:
+        """Go on after a restart: reconstruct again what was not done."""
+        for view in scans:
+            path = self._beside(view.scan)
+            scan = self._scans[view.scan] = ScanCourse(
+                view, path, self._beside(view.scan, "_volume"), self._settings, self._worker
+            )
+            if view.status == "collecting":
+                scan.give_up(INTERRUPTED)
+            elif view.status == "reconstructing" and not path.exists():
+                scan.give_up("The run was interrupted before it was done.")
+
     def finish(self) -> None:
         """Reconstruct a scan that has not ended from what came of it."""
         self._stop("The run ended before the scan did.")
@@ -99,7 +114,7 @@ class TomographyReducer:
         self._slicer.kill()
         self._worker.kill()
         for scan in self._scans.values():
-            scan.give_up()
+            scan.give_up(STOPPED)
 
     def close(self) -> None:
         """Keep what came of a scan that has not ended, and end the workers."""

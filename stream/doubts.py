@@ -16,12 +16,15 @@ class Doubts:
         self._said: set[tuple[str, int, str]] = set()
         self._latest_state = 0
 
-    def of(self, segment: Segment | None, found: Estimate) -> tuple[str, ...]:
+    def of(
+        self, segment: Segment | None, found: Estimate, ct: str | None = None
+    ) -> tuple[str, ...]:
         """Sentences on these counts; the first of its kind in an exposure is also logged."""
         kinds = {
             "windows": found.check.doubt,
             "geometry": found.remedy,
             "states": self._disorder(segment),
+            "ct": ct,
         }
         doubts = {kind: sentence for kind, sentence in kinds.items() if sentence}
         for kind, sentence in doubts.items():

@@ -1,9 +1,9 @@
 """The drift monitor: where fluorescence lines lie in the course of a run."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import h5py
 import numpy as np
@@ -17,6 +17,7 @@ from hexlive.stream.model import Frames, Message, Segment, Start
 PERCENT: Final = 100.0
 # A new gain means new weights for every pixel, 0.3 s of work; smaller steps move no EMF visibly.
 SMALLEST_STEP: Final = 1e-4
+POINT_COLUMNS: Final = ("time_s", "segment", "first_frame", "n_frames", "applied")
 ROW_UNITS: Final = {"time": "s", "centre_kev": "keV", "centre_sigma_kev": "keV"}
 
 LOG: Final = logging.getLogger(__name__)
@@ -104,6 +105,8 @@ class DriftReducer:
         self._frame_rate_hz = np.inf  # until the series says it
         self._points: list[DriftPoint] = []
         self._alarm, self._gain, self._segment = "", 1.0, 0
+        self._n_frames = self._first_frame = 0
+        self._exposed: Segment | None = None
         self._start_exposure()
 
     def add(self, message: Message) -> None:
@@ -116,9 +119,11 @@ class DriftReducer:
                     self._first_frame, self._first_s = message.first_frame, message.timestamp_s
                 self._n_frames += len(message.frames)
                 self._last_s = message.timestamp_s + len(message.frames) / self._frame_rate_hz
+            case Segment() if message.names(self._exposed):
+                self._exposed = message
             case Segment(number=number):
                 self._close()
-                self._segment = number
+                self._exposed, self._segment = message, number
                 self._start_exposure()
             case Start(frame_rate_hz=rate_hz):
                 self._frame_rate_hz = rate_hz
@@ -131,6 +136,45 @@ class DriftReducer:
             alarm=self._alarm,
             gain=self._gain,
         )
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """For a checkpoint: the columns of all points, and the interval that has begun."""
+        points = self._points
+        columns = {name: [getattr(point, name) for point in points] for name in POINT_COLUMNS}
+        centres = {
+            name: [getattr(point.centres, name) for point in points]
+            for name in ("centre_kev", "sigma_kev")
+        }
+        return {name: np.array(values) for name, values in (columns | centres).items()} | {
+            "before": self._before.copy(),
+            "interval": np.array([self._segment, self._first_frame, self._n_frames]),
+            "interval_s": np.array([self._first_s, self._last_s]),
+            "gain": np.array(self._gain),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]], frame_rate_hz: float) -> None:
+        """Go on from a checkpoint."""
+        columns = [state[name].tolist() for name in POINT_COLUMNS]
+        centres = [
+            LineCentres(centre_kev=centre_kev, sigma_kev=sigma_kev)
+            for centre_kev, sigma_kev in zip(state["centre_kev"], state["sigma_kev"], strict=True)
+        ]
+        self._points = [
+            DriftPoint(
+                **dict(zip(POINT_COLUMNS, values, strict=True)),
+                centres=centre,
+                change=centre.gain_change(centres[0]),
+            )
+            for *values, centre in zip(*columns, centres, strict=True)
+        ]
+        self._before, self._frame_rate_hz = state["before"], frame_rate_hz
+        segment, first_frame, n_frames = state["interval"]
+        self._segment, self._first_frame = int(segment), int(first_frame)
+        self._n_frames = int(n_frames)
+        self._first_s, self._last_s = map(float, state["interval_s"])
+        self._gain = float(state["gain"])
+        if self._points:
+            self._judge(self._points[-1])
 
     def finish(self) -> None:
         """The last interval ends here."""

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hexlive.stream.disk import DiskBytes
 from hexlive.stream.files import FileError, new_group, part_of
 from hexlive.stream.journal import (
     AnyStep,
@@ -27,7 +28,6 @@ from hexlive.stream.journal import (
 from hexlive.stream.packing import FILTER, pack
 
 COLUMN_CHUNK: Final = 1024
-SIGNATURE_BYTES: Final = 64  # of the end of a chunk, to know it by in the file
 
 
 class GoneError(OSError):
@@ -57,17 +57,17 @@ class GrowingFile:
         part_of(path)
         self.path = path
         try:
-            self._file = h5py.File(path, mode)
+            self._disk = DiskBytes(path, f"{mode}+")
         except OSError as error:
-            why = "it exists already" if mode == "x" and path.exists() else error.strerror
+            why = "it exists already" if isinstance(error, FileExistsError) else error.strerror
             raise FileError(f"Cannot write {path}: {why or error}.") from error
         try:
             self._journal = Journal(path) if indexed else None
         except FileError:
-            self._file.close()
+            self._disk.close()
             path.unlink()
             raise
-        self._bytes = path.open("rb")
+        self._file = h5py.File(self._disk, "w")
         self._stores: dict[str, _Store] = {}
         self._columns: dict[str, _Column] = {}
 
@@ -93,9 +93,10 @@ class GrowingFile:
             case Link():
                 self._file[step.name] = h5py.SoftLink(step.target)
             case Store():
-                self._stores[step.name] = _Store(self._file, step)
+                self._stores[step.name] = _Store(self._file, self._disk, step)
             case Column():
                 self._columns[step.name] = _Column(self._file, step)
+        self._disk.require_sound()
 
     def empty_rows(self, name: str, n_rows: int) -> NDArray[Any]:
         """An array for so many rows of a store."""
@@ -121,8 +122,12 @@ class GrowingFile:
     def append_chunk(self, name: str, packed: NDArray[np.uint8]) -> None:
         """Append a whole chunk that is packed already; no rows may be waiting for one."""
         store = self._stores[name]
-        offset = store.write(packed, self._bytes.fileno())
+        offset = store.write(packed)
         self._note(Chunk(name, offset, len(packed), checksum(packed.data)))
+
+    def leave_chunk(self, name: str) -> None:
+        """Leave out the next whole chunk of a store; its rows read as zeros."""
+        self._stores[name].leave()
 
     def flush(self) -> None:
         """Hand everything so far to the operating system.
@@ -139,29 +144,39 @@ class GrowingFile:
         for column in self._columns.values():
             column.write()
         self._file.flush()
+        self._disk.require_sound()
 
     def close(self) -> None:
         """Write what is waiting and finish the file; its index goes, unless that fails.
 
         Raises
         ------
-        OSError, RuntimeError
+        OSError
             The disk is full or gone; then the index stays.
         """
         whole = False
         try:
-            self._note_tails()
-            for store in self._stores.values():
-                store.finish()
-            for column in self._columns.values():
-                column.write()
-            self._even_lengths()
+            self._finish()
             self._file.close()
+            self._disk.require_sound()
             whole = True
         finally:
-            self._bytes.close()
+            self._file.close()
+            self._disk.close()
             if self._journal is not None:
                 self._journal.close(keep=not whole)
+
+    def _finish(self) -> None:
+        """Write what is waiting; HDF5 is not asked for anything more once a write has failed."""
+        self._note_tails()
+        self._disk.require_sound()
+        for store in self._stores.values():
+            store.finish()
+            self._disk.require_sound()
+        for column in self._columns.values():
+            column.write()
+            self._disk.require_sound()
+        self._even_lengths()
 
     def _note(self, step: AnyStep) -> None:
         if self._journal is not None:
@@ -184,11 +199,12 @@ class GrowingFile:
         for names in families.values():
             n_rows = min(parts[name].n_rows for name in names)
             for name in names:
-                self._file[name].resize(n_rows, axis=0)
+                if parts[name].n_rows > n_rows:
+                    self._file[name].resize(n_rows, axis=0)
 
     def _require_present(self) -> None:
         try:
-            present = os.path.samestat(self.path.stat(), os.fstat(self._bytes.fileno()))
+            present = os.path.samestat(self.path.stat(), os.fstat(self._disk.fileno()))
         except FileNotFoundError:
             present = False
         if not present:
@@ -198,7 +214,7 @@ class GrowingFile:
 class _Store:
     """An array in chunks that are packed here and written whole."""
 
-    def __init__(self, file: h5py.File, step: Store) -> None:
+    def __init__(self, file: h5py.File, disk: DiskBytes, step: Store) -> None:
         shape, n = step.shape, step.chunk_rows
         self._dataset = file.create_dataset(
             step.name,
@@ -208,7 +224,7 @@ class _Store:
             chunks=(n, *shape),
             **FILTER,
         )
-        self._file, self._chunk_rows, self._whole_rows = file, n, 0
+        self._disk, self._chunk_rows, self._whole_rows = disk, n, 0
         self._buffer = np.zeros((n, *shape), step.dtype)
         self._n_waiting = 0
         self.along = step.along
@@ -243,23 +259,20 @@ class _Store:
         rows = self._buffer[self.n_noted : self._n_waiting]
         return self._whole_rows + self.n_noted, rows
 
-    def write(self, packed: NDArray[np.uint8], file_number: int) -> int:
-        """Write the next chunk and say where in the file it is.
-
-        HDF5 takes the space for it from the end of the file; where it did not, it is asked, which
-        takes it the longer the more chunks there are.
-        """
-        begin = self._whole_rows
-        offset = int(self._file.id.get_filesize())
-        self._put(packed, begin + self._chunk_rows)
-        signature = packed[-SIGNATURE_BYTES:].tobytes()
-        place = offset + len(packed) - len(signature)
-        if os.pread(file_number, len(signature), place) != signature:
-            where = (begin, *(0 for _ in self.shape))
-            offset = self._dataset.id.get_chunk_info_by_coord(where).byte_offset
+    def write(self, packed: NDArray[np.uint8]) -> int:
+        """Write the next chunk and say where in the file it is."""
+        self._disk.watch_for(packed)
+        self._put(packed, self._whole_rows + self._chunk_rows)
+        self._disk.require_sound()
+        if self._disk.place is None:
+            raise OSError(f"HDF5 kept a chunk of {self._dataset.name} to itself.")
         self._whole_rows += self._chunk_rows
         self.n_bytes += len(packed)
-        return offset
+        return self._disk.place
+
+    def leave(self) -> None:
+        """Go behind the next chunk without writing it."""
+        self._whole_rows += self._chunk_rows
 
     def finish(self) -> None:
         """Write the rows that wait as a chunk that is not full."""

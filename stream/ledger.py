@@ -5,6 +5,7 @@ comes and its number leaves the missing ranges.
 """
 
 from collections import Counter
+from copy import deepcopy
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,7 +23,8 @@ from hexlive.stream.model import (
     Snapshot,
     Start,
 )
-from hexlive.stream.scans import ScanDesk, ScanMessage
+from hexlive.stream.scans import ScanDesk, ScanDeskState, ScanMessage
+from hexlive.stream.suspicions import Suspicions
 
 UNKNOWN_START: Final = "late join"
 MAX_FRAME_NUMBER: Final = 2**62
@@ -35,6 +37,20 @@ class Accepted(NamedTuple):
 
     messages: list[AnyMessage]
     closed: Tally | None = None
+
+
+class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a ledger knows, but for what it rejected."""
+
+    series: str | None
+    closed: list[str]
+    start: Start | None
+    first: int | None
+    end: int | None
+    segment: Segment | None
+    exposure: Exposure | None
+    past: Totals
+    scans: ScanDeskState
 
 
 class Ledger:
@@ -62,22 +78,28 @@ class Ledger:
         self.rejected: Counter[str] = Counter()
         self._series: str | None = None
         self._closed: set[str] = set()
+        self._started: Start | None = None
         self._first: int | None = None
         self._end: int | None = None
         self._scans = ScanDesk()
         self._segment: Segment | None = None
         self._exposure: Exposure | None = None
         self._past = Totals(0, 0)
+        self._suspicions = Suspicions()
 
     def accept(self, message: AnyMessage) -> Accepted:
         """Take a message or refuse it, counting it in ``rejected``."""
         if fault := self._fault(message):
             self.rejected[fault] += len(message.frames) if isinstance(message, Frames) else 1
+            if fault == "other_series" and isinstance(message, Frames):
+                self._suspicions.note_foreign()
             return Accepted([])
         if isinstance(message, Start):
             return self._start(message)
         opening = self._joined(message)
         match message:
+            case Segment() if message.names(self._segment):
+                accepted = self._name(message)
             case Segment():
                 accepted = self._open(message)
             case Frames():
@@ -95,8 +117,57 @@ class Ledger:
         tally = self._close_exposure()
         if self._series is not None:
             self._closed.add(self._series)
-        self._series = self._first = self._end = self._segment = None
+        self._series = self._started = self._first = self._end = self._segment = None
         return tally
+
+    def state(self) -> LedgerState:
+        """For a checkpoint; it does not follow what comes later."""
+        return LedgerState(
+            series=self._series,
+            closed=sorted(self._closed),
+            start=self._started,
+            first=self._first,
+            end=self._end,
+            segment=self._segment,
+            exposure=deepcopy(self._exposure),
+            past=self._past,
+            scans=self._scans.state(),
+        )
+
+    def restore(self, state: LedgerState) -> None:
+        """Go on from a checkpoint."""
+        self._series, self._closed = state.series, set(state.closed)
+        self._started, self._first, self._end = state.start, state.first, state.end
+        self._segment, self._exposure, self._past = state.segment, state.exposure, state.past
+        self._scans.restore(state.scans)
+
+    def opening(self) -> list[AnyMessage]:
+        """What began the present series, exposure and scan, for whoever comes late to them."""
+        opening: list[AnyMessage] = [] if self._started is None else [self._started]
+        if self._segment is not None and self._exposure is not None:
+            first = self._exposure.first
+            opening.append(msgspec.structs.replace(self._segment, first_frame=first))
+        return opening + self._scans.opening
+
+    def leave_scan(self, *, again: bool) -> bool:
+        """Forget a CT scan that is under way, as its images are lost; ``again``: they will come.
+
+        Returns
+        -------
+        bool
+            There was one, and it may begin again.
+        """
+        return self._scans.leave(again=again)
+
+    @property
+    def next_scan(self) -> int:
+        """The number in this run of the next CT scan that begins."""
+        return self._scans.next
+
+    @property
+    def running(self) -> bool:
+        """A series has begun and is not over."""
+        return self._series is not None
 
     @property
     def ended(self) -> bool:
@@ -108,13 +179,18 @@ class Ledger:
         """The series has ended and every frame of the present exposure is in."""
         return self.ended and (self._exposure is None or not self._exposure.missing)
 
+    @property
+    def suspicions(self) -> tuple[str, ...]:
+        """What the gaps and duplicates of the running series look like, a sentence each."""
+        return self._suspicions.standing
+
     def tally(self) -> Tally:
         """Frames of the present exposure."""
         return (self._exposure or Exposure(0, 0)).tally()
 
     def totals(self) -> Totals:
         """Frames of all exposures of this run."""
-        now = self.tally().totals
+        now = self._exposure.totals if self._exposure else Totals(0, 0)
         return Totals(self._past.expected + now.expected, self._past.received + now.received)
 
     def _fault(self, message: AnyMessage) -> str | None:
@@ -132,11 +208,17 @@ class Ledger:
                 return self._number_fault(message.first_frame, message.end_frame)
             case Segment(first_frame=first):
                 now = self._segment
-                if now and (now.number, now.first_frame) == (message.number, first):
+                repeated = now and (now.number, now.first_frame) == (message.number, first)
+                if repeated and not message.names(now):
                     return "repeated_segment"
                 return self._number_fault(first, first)
             case ScanStart() | Projections() | ScanEnd():
                 return self._scans.fault(message)
+            case End():
+                if self._end is not None:
+                    return "repeated_end"
+                end = _end_frame(message)
+                return self._number_fault(end, end)
             case Snapshot():
                 return "unexpected"
         return None
@@ -154,7 +236,8 @@ class Ledger:
 
     def _start(self, message: Start) -> Accepted:
         closed = self.finish()
-        self._series, self._first = message.series, message.first_frame
+        self._series, self._started, self._first = message.series, message, message.first_frame
+        self._suspicions = Suspicions()
         self._shape = (message.rows, message.columns)
         return Accepted([message], closed)
 
@@ -168,16 +251,15 @@ class Ledger:
         if self._shape is None:
             return []
         rows, columns = self._shape
-        return [
-            Start(
-                series=message.series,
-                rows=rows,
-                columns=columns,
-                frame_rate_hz=self._frame_rate_hz,
-                started_s=0.0,
-                detector=UNKNOWN_START,
-            )
-        ]
+        self._started = Start(
+            series=message.series,
+            rows=rows,
+            columns=columns,
+            frame_rate_hz=self._frame_rate_hz,
+            started_s=0.0,
+            detector=UNKNOWN_START,
+        )
+        return [self._started]
 
     def _open(self, message: Segment) -> Accepted:
         """Begin an exposure; frames missing before it belong to the one that it ends."""
@@ -187,7 +269,15 @@ class Ledger:
             begin = self._exposure.next
         closed = self._close_exposure()
         self._segment, self._exposure = message, Exposure(begin, begin)
+        if self._end is not None:
+            self._exposure.expect_up_to(self._end)
         return Accepted([msgspec.structs.replace(message, first_frame=begin)], closed)
+
+    def _name(self, message: Segment) -> Accepted:
+        """Frames overtook the segment that says what they are of; they stay counted."""
+        assert self._exposure is not None
+        self._segment = message
+        return Accepted([msgspec.structs.replace(message, first_frame=self._exposure.first)])
 
     def _close_exposure(self) -> Tally | None:
         if self._exposure is None:
@@ -198,12 +288,11 @@ class Ledger:
 
     def _note_end(self, message: End) -> list[AnyMessage]:
         """Expect everything up to the last frame, even if none has come yet."""
-        end = 0 if message.last_frame is None else message.last_frame + 1
-        self._end = end
+        self._end = end = _end_frame(message)
         opening: list[AnyMessage] = []
         if self._exposure is None and self._first is not None and end > self._first:
             opening = self._open(self._first_segment(message.series, self._first)).messages
-        if self._exposure is not None and not self._number_fault(end, end):
+        if self._exposure is not None:
             self._exposure.expect_up_to(end)
         return opening
 
@@ -218,9 +307,12 @@ class Ledger:
             opening = self._open(self._first_segment(message.series, first)).messages
         assert self._exposure is not None
         end = message.end_frame if self._end is None else min(message.end_frame, self._end)
+        n_missed = message.first_frame - self._exposure.next
         new = self._exposure.take(max(message.first_frame, self._exposure.first), end)
-        if refused := len(message.frames) - sum(b - a for a, b in new):
+        n_new = sum(b - a for a, b in new)
+        if refused := len(message.frames) - n_new:
             self.rejected[self._why_refused(message)] += refused
+        self._suspicions.note(message, n_missed, n_new)
         return [*opening, *(message.cut(a, b) for a, b in new)]
 
     def _scan(self, message: ScanMessage) -> list[AnyMessage]:
@@ -234,5 +326,12 @@ class Ledger:
     def _why_refused(self, message: Frames) -> str:
         if self._end is not None and message.end_frame > self._end:
             return "after_end"
-        late = self._exposure is not None and message.first_frame < self._exposure.first
-        return "before_segment" if late else "duplicate"
+        assert self._exposure is not None
+        if message.first_frame < self._exposure.first:
+            return "before_segment"
+        return "too_late" if message.first_frame < self._exposure.settled else "duplicate"
+
+
+def _end_frame(message: End) -> int:
+    """One more than the last frame number of a series."""
+    return 0 if message.last_frame is None else message.last_frame + 1

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from hexlive.kernels.sparse import ListedPixels, dense_frames, list_pixels
 from hexlive.stream.model import EventList, Frames, Message
 
-# Frames that a list may stand for: as many as one message could hold whole.
-MAX_FRAMES_BYTES: Final = 256 << 20
+# Frames that a list may stand for: a message of a few bytes must not fill the memory with zeros.
+MAX_FRAMES: Final = 4096
+MAX_FRAMES_BYTES: Final = 128 << 20
 Listing = NDArray[np.float32] | float | None
 
 
@@ -64,8 +65,12 @@ def list_fault(message: EventList) -> str | None:
         return "dtype: events lists frame and pixel as <u4, adu as <u2."
     if frame.ndim != 1 or not frame.shape == pixel.shape == adu.shape:
         return "shape: events lists frame, pixel and adu in one dimension, all of one length."
-    if message.count * n_pixels * adu.itemsize > MAX_FRAMES_BYTES:
-        return f"length: {message.count} frames of {message.shape} exceed {MAX_FRAMES_BYTES} bytes."
+    n_bytes = message.count * n_pixels * adu.itemsize
+    if message.count > MAX_FRAMES or n_bytes > MAX_FRAMES_BYTES:
+        return (
+            f"length: {message.count} frames of {message.shape} exceed {MAX_FRAMES} frames or "
+            f"{MAX_FRAMES_BYTES} bytes."
+        )
     if (frame >= message.count).any() or (pixel >= n_pixels).any():
         return f"events: a pixel lies outside {message.count} frames of {message.shape} pixels."
     place = frame.astype(np.uint64) * np.uint64(n_pixels) + pixel

@@ -55,6 +55,7 @@ class LiveScan(ScanCourse):
             n_images=0,
             n_expected=start.n_images,
             pixel_um=start.pixel_um,
+            started_s=start.started_s,
         )
         super().__init__(view, path, volume, settings, worker)
         self.columns = start.columns
@@ -107,11 +108,11 @@ class LiveScan(ScanCourse):
         self._leg.finish()
         self._update(status="reconstructing", stage="slice")
 
-    def give_up(self) -> None:
-        """Leave the scan file as it is: the workers have been stopped."""
+    def give_up(self, why: str) -> None:
+        """Leave the scan file as it is."""
         if self.collecting and self._spool is not None:
             self._written = self._spool.close()
-        super().give_up()
+        super().give_up(why)
 
     def close(self) -> None:
         """Wait until the scan file has its name, or is known to have failed."""

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.live import LiveSlice, warm_up
+from hexlive.reconstruct.live import LiveSlice
 from hexlive.reconstruct.tomography import TomographySettings
 from hexlive.stream.model import Projections, ScanStart
 from hexlive.stream.nxtomo import DARK, FLAT, PROJECTION
@@ -92,7 +92,7 @@ class LiveLeg:
         self._due_s = 0.0
         self._call: Future[None] | None = None
         self.failed = False
-        self._submit(_begin, settings, start.columns, row - first, centre_px)
+        self._submit(_begin, settings, start.columns, row - first, centre_px, start.n_images)
 
     @property
     def busy(self) -> bool:
@@ -156,11 +156,15 @@ _slices: dict[int, LiveSlice] = {}  # of the worker process: one at a time, by s
 
 
 def _begin(
-    scan: int, settings: TomographySettings, columns: int, row: int, centre_px: float | None
+    scan: int,
+    settings: TomographySettings,
+    columns: int,
+    row: int,
+    centre_px: float | None,
+    n_images: int,
 ) -> None:
     _slices.clear()
-    _slices[scan] = LiveSlice(settings, columns, row, centre_px)
-    warm_up(settings, columns)
+    _slices[scan] = LiveSlice(settings, columns, row, centre_px, n_images)
 
 
 def _grow(scan: int, batches: list[Batch]) -> tuple[NDArray[np.float32], float] | None:

@@ -1,6 +1,7 @@
 """Numbers made elsewhere: maps and curves from .npy, .mat, text, or one number."""
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def read_numbers(path: Path) -> NDArray[np.float64]:
             with opener(path, "rt") as text:
                 values = np.array(text.read().split())
         return np.asarray(values, np.float64)
-    except (ValueError, TypeError, OSError, EOFError, MatReadError) as error:
+    except (ValueError, TypeError, OSError, EOFError, zlib.error, MatReadError) as error:
         raise FileError(f"{path} does not hold numbers: {error}.") from error
 
 

@@ -15,6 +15,8 @@ Ordinal = Annotated[int, msgspec.Meta(ge=0, le=10**6)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]  # Unix time up to the year 3000
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Series = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Label = Annotated[str, msgspec.Meta(max_length=200)]
+RateHz = Annotated[float, msgspec.Meta(ge=1e-3, le=1e9)]
 Version = Literal[1]
 Side = Annotated[int, msgspec.Meta(gt=0, le=4096)]  # pixels
 Mode = Literal["xcs", "ct"]
@@ -36,10 +38,13 @@ class Message(
         UUID of the acquisition; a new one closes the old.
     v
         Version of the format.
+    checked
+        On the wire only: a last part follows, the CRC-32 of all the others.
     """
 
     series: Series
     v: Version = 1
+    checked: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Start(Message, tag="start", frozen=True, kw_only=True):
@@ -47,10 +52,10 @@ class Start(Message, tag="start", frozen=True, kw_only=True):
 
     rows: Side
     columns: Side
-    frame_rate_hz: Annotated[float, msgspec.Meta(gt=0)]
+    frame_rate_hz: RateHz
     started_s: Seconds
     first_frame: Count = 0
-    detector: str = "HEXITEC"
+    detector: Label = "HEXITEC"
 
 
 class Frames(Message, tag="frames", frozen=True, kw_only=True):
@@ -126,6 +131,21 @@ class Segment(Message, tag="segment", frozen=True, kw_only=True):
     soc: Fraction | None = None
     height_mm: float | None = None
     started_s: Seconds | None = None
+
+    def names(self, other: "Segment | None") -> bool:
+        """Whether this is the exposure ``other``, of which nothing was known but its frames."""
+        return (
+            other is not None
+            and (self.series, self.number, self.first_frame)
+            == (other.series, other.number, other.first_frame)
+            and other.anonymous
+            and not self.anonymous
+        )
+
+    @property
+    def anonymous(self) -> bool:
+        """Nobody said what is exposed."""
+        return all(each is None for each in (self.region, self.state, self.soc, self.height_mm))
 
 
 class ScanStart(Message, tag="scan_start", frozen=True, kw_only=True):
@@ -212,8 +232,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         Fractions of clusters of one, two, and more pixels.
     recording
         What the recorder does: "off", "recording", or the sentence of its failure.
+    written_mb, written_mb_per_s, unwritten_mb
+        In the recording, its growth of late, and what waits to be written, MB.
     queued_mb, queued_most_mb
         What has arrived and waits to be processed, now and at most so far, MB.
+    suspicions
+        What the gaps and duplicates look like, a sentence each.
     """
 
     rate_hz: float
@@ -226,8 +250,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     occupancy: float
     cluster_fractions: tuple[float, float, float]
     recording: str
+    written_mb: float = 0.0
+    written_mb_per_s: float = 0.0
+    unwritten_mb: float = 0.0
     queued_mb: float = 0.0
     queued_most_mb: float = 0.0
+    suspicions: tuple[str, ...] = ()
 
 
 class TrendRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,12 +286,16 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     n_images: int
     n_expected: int
     pixel_um: float
+    started_s: float | None = None
     centre_px: float | None = None
     engine: str | None = None
     seconds: float | None = None
     ra_um: float | None = None
+    ra_sigma_um: float | None = None
     rq_um: float | None = None
+    rq_sigma_um: float | None = None
     anode_volume_um3: float | None = None
+    anode_volume_sigma_um3: float | None = None
     void_volume_um3: float | None = None
     n_voids: int | None = None
     durations_s: dict[str, float] = {}

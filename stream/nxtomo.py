@@ -5,7 +5,8 @@ A scan is ``(images, rows, columns)`` with an image key per image: 0 projection,
 """
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.scan import Scan
+from hexlive.reconstruct.scan import ChosenImages, Scan
 from hexlive.stream.files import opened, part_of, publish, whole_or_absent
 from hexlive.stream.growing import GrowingFile
 from hexlive.stream.journal import Column, Group, Link, Mark, Store, Value, put_aside
@@ -41,29 +42,41 @@ def read_scan(path: Path, entry: str | None = None, rows: slice | None = None) -
     FormatError
         It holds no scan, or one that makes no sense.
     """
+    with opened_scan(path, entry) as scan:
+        wanted = rows or slice(None)
+        flats, darks = (
+            None if images is None else images[:, wanted] for images in (scan.flats, scan.darks)
+        )
+        projections = scan.projections[:, wanted]
+        return replace(scan, projections=projections, flats=flats, darks=darks)
+
+
+@contextmanager
+def opened_scan(path: Path, entry: str | None = None) -> Iterator[Scan]:
+    """The same, with projections that are read when they are needed, while the file is open."""
     with opened(path) as file:
         try:
             if entry is None and isinstance(file.get("exchange/theta"), h5py.Dataset):
-                return _data_exchange(file["exchange"], rows or slice(None))
-            return _nxtomo(find_layout(file, path, entry), path, rows or slice(None))
+                scan = _data_exchange(file["exchange"], path)
+            else:
+                scan = _nxtomo(find_layout(file, path, entry), path)
         except (KeyError, OSError) as error:
             raise FormatError(f"{path} is damaged or links to a file that is gone.") from error
+        yield scan
 
 
-def _nxtomo(layout: Layout, path: Path, rows: slice) -> Scan:
+def _nxtomo(layout: Layout, path: Path) -> Scan:
     n = min(len(layout.data), len(layout.image_key), len(layout.angle))
     key = layout.image_key[:n]
-    angles_deg = np.asarray(layout.angle[:n], np.float64)
-    if str(layout.angle.attrs.get("units", "")).lower().startswith("rad"):
-        angles_deg = np.rad2deg(angles_deg)
+    angles_deg = _degrees(layout.angle)[:n]
     key = np.where((key == PROJECTION) & ~np.isfinite(angles_deg), INVALID, key)
-    projections = _images(layout.data, np.flatnonzero(key == PROJECTION), rows)
-    if projections is None:
+    projections = np.flatnonzero(key == PROJECTION)
+    if not projections.size:
         raise FormatError(f"{path} holds no projections: no image has the image key 0.")
     return Scan(
-        projections=projections,
-        flats=_images(layout.data, np.flatnonzero(key == FLAT), rows),
-        darks=_images(layout.data, np.flatnonzero(key == DARK), rows),
+        projections=ChosenImages(layout.data, projections),
+        flats=_images(layout.data, np.flatnonzero(key == FLAT)),
+        darks=_images(layout.data, np.flatnonzero(key == DARK)),
         angles_deg=angles_deg[key == PROJECTION],
         pixel_um=_pixel_um(layout.pixel_size),
         notes=tuple(_notes(layout, key)),
@@ -79,35 +92,39 @@ def _notes(layout: Layout, key: NDArray[Any]) -> Iterator[str]:
         yield f"The scan was cut short: {n_lost} images lack their pixels, angle or image key."
 
 
-def _images(data: h5py.Dataset, where: NDArray[np.intp], rows: slice) -> NDArray[Any] | None:
-    """Read some images, run by run, as that is many times faster in HDF5 than image by image."""
-    if not where.size:
-        return None
-    n_rows = len(range(data.shape[1])[rows])
-    images = np.empty((len(where), n_rows, data.shape[2]), data.dtype)
-    filled = 0
-    for run in np.split(where, np.flatnonzero(np.diff(where) > 1) + 1):
-        data.read_direct(
-            images, np.s_[run[0] : run[-1] + 1, rows], np.s_[filled : filled + len(run)]
-        )
-        filled += len(run)
-    return images
+def _images(data: h5py.Dataset, where: NDArray[np.intp]) -> NDArray[Any] | None:
+    return ChosenImages(data, where)[:] if where.size else None
 
 
-def _data_exchange(exchange: h5py.Group, rows: slice) -> Scan:
+def _data_exchange(exchange: h5py.Group, path: Path) -> Scan:
     """The layout of the Advanced Photon Source: data, data_white, data_dark, theta in degrees."""
-    flats, darks = (
-        exchange[name][:, rows] if name in exchange else None
-        for name in ("data_white", "data_dark")
-    )
-    angles_deg = exchange["theta"][:].astype(np.float64)
-    projections = exchange["data"][: len(angles_deg), rows]
+    data, flats, darks = (exchange.get(name) for name in ("data", "data_white", "data_dark"))
+    angles_deg = _degrees(exchange["theta"])
+    if not isinstance(data, h5py.Dataset) or data.ndim != 3:
+        raise FormatError(f"{path} holds no projections: exchange/data is no stack of images.")
+    n = min(len(data), len(angles_deg))
+    usable = np.flatnonzero(np.isfinite(angles_deg[:n]))
+    if not usable.size:
+        raise FormatError(f"{path} holds no projections with an angle.")
+    notes = []
+    if n_invalid := n - len(usable):
+        notes.append(f"{n_invalid} of {n} images have no angle and were left out.")
+    if n_lost := max(len(data), len(angles_deg)) - n:
+        notes.append(f"The scan was cut short: {n_lost} images lack their pixels or angle.")
     return Scan(
-        projections=projections,
-        flats=flats,
-        darks=darks,
-        angles_deg=angles_deg[: len(projections)],
+        projections=ChosenImages(data, usable),
+        flats=None if flats is None else flats[()],
+        darks=None if darks is None else darks[()],
+        angles_deg=angles_deg[usable],
+        notes=tuple(notes),
     )
+
+
+def _degrees(angle: h5py.Dataset) -> NDArray[np.float64]:
+    """Angles in degrees, which they are in unless they say radians."""
+    angles = np.asarray(angle[()], np.float64)
+    in_radians = str(angle.attrs.get("units", "")).lower().startswith("rad")
+    return np.rad2deg(angles) if in_radians else angles
 
 
 def _pixel_um(dataset: h5py.Dataset | None) -> float | None:

@@ -99,6 +99,8 @@ class Report:
         Age of the newest frame when it was counted; None for files.
     queued
         What has arrived and waits to be processed.
+    suspicions
+        What the gaps and duplicates look like, a sentence each.
     """
 
     final: bool
@@ -111,6 +113,7 @@ class Report:
     rate_hz: float
     backlog_ms: float | None
     queued: Queued = NONE_QUEUED
+    suspicions: tuple[str, ...] = ()
 
     def find(self, kind: type[Result]) -> Result | None:
         """The result of this kind, if there is one."""
@@ -135,13 +138,16 @@ class Pace:
         After the end of the series: how long to wait for frames that are still missing.
     fail_on_gap
         The first missing frame ends the run with GapError.
+    drain_s
+        After a stop is asked for: how long at most to take what a live source has here already.
     should_stop, should_abandon
-        Asked all the time: end now; do not even wait for reducers that are busy.
+        Asked all the time: take no more; do not even wait for what is under way.
     """
 
     report_interval_s: float = 0.5
     idle_timeout_s: float | None = None
     end_timeout_s: float = 1.0
+    drain_s: float = 1.0
     fail_on_gap: bool = False
     should_stop: Callable[[], bool] = lambda: False
     should_abandon: Callable[[], bool] = lambda: False
@@ -150,7 +156,7 @@ class Pace:
         """Whether the run ends here, ``silent_s`` after the last accepted message (None: none)."""
         limit_s = self.end_timeout_s if ledger.ended else self.idle_timeout_s
         idle = silent_s is not None and limit_s is not None and silent_s > limit_s
-        return ledger.complete or idle or self.should_stop()
+        return ledger.complete or idle or self.should_abandon()
 
 
 def run(
@@ -175,7 +181,8 @@ def run(
     """
     pace = pace or Pace()
     reporter = _Reporter(source, ledger, reducers, sinks)
-    heard_s: float | None = None
+    heard_s = time.monotonic() if ledger.running else None
+    draining = _Draining(source, pace)
     for message in source:
         if message is not None:
             accepted = ledger.accept(message)
@@ -193,7 +200,8 @@ def run(
             reporter.report()
         if pace.fail_on_gap and not ledger.ended:
             _refuse_gaps(ledger)
-        if pace.over(ledger, None if heard_s is None else time.monotonic() - heard_s):
+        silent_s = None if heard_s is None else time.monotonic() - heard_s
+        if pace.over(ledger, silent_s) or draining.done(message):
             break
 
     closed = ledger.finish()
@@ -211,6 +219,22 @@ def run(
         if reporter.silent_s > pace.report_interval_s:
             reporter.report()
     return reporter.report(stopped=True)
+
+
+class _Draining:
+    """After a stop is asked for: whether what a live source had here already has been taken."""
+
+    def __init__(self, source: Source, pace: Pace) -> None:
+        self._live, self._pace = source.live, pace
+        self._since_s: float | None = None
+
+    def done(self, message: AnyMessage | None) -> bool:
+        """Asked after each message, or None where nothing valid was there."""
+        if not self._pace.should_stop():
+            return False
+        now_s = time.monotonic()
+        self._since_s = self._since_s or now_s
+        return not self._live or message is None or now_s - self._since_s > self._pace.drain_s
 
 
 def _refuse_gaps(ledger: Ledger) -> None:
@@ -262,6 +286,7 @@ class _Reporter:
             rate_hz=self._n_frames / elapsed_s if elapsed_s > 0 else 0.0,
             backlog_ms=None if stopped else self._backlog_ms,
             queued=source.queued if isinstance(source, Queueing) else NONE_QUEUED,
+            suspicions=self._ledger.suspicions,
         )
         for sink in self._sinks:
             sink.put(report)

@@ -15,6 +15,7 @@ from hexlive.stream.config import Config
 from hexlive.stream.drift import DriftResult
 from hexlive.stream.model import CtView, Health, Snapshot
 from hexlive.stream.pipeline import Report
+from hexlive.stream.recorder import Written
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
 from hexlive.stream.sockets import MB, Endpoint
 from hexlive.stream.wire import encode
@@ -33,6 +34,8 @@ class Publisher:
     ----------
     recording
         Says what the recorder does, for the status line.
+    written
+        Says how recording goes.
 
     Raises
     ------
@@ -41,9 +44,13 @@ class Publisher:
     """
 
     def __init__(
-        self, address: str, config: Config, recording: Callable[[], str] = lambda: "off"
+        self,
+        address: str,
+        config: Config,
+        recording: Callable[[], str] = lambda: "off",
+        written: Callable[[], Written] = Written,
     ) -> None:
-        self._config, self._recording = config, recording
+        self._config, self._recording, self._written = config, recording, written
         self._sequence = 0
         self._last: Snapshot | None = None
         self._endpoint = Endpoint(
@@ -64,7 +71,8 @@ class Publisher:
         """Publish a report; nothing to wait for, nothing queued."""
         refused = Counter(display_handshake=self._endpoint.refused())
         report = replace(report, rejected=report.rejected + refused)
-        self._last = display(report, self._config, self._sequence, self._recording())
+        recorder = self._recording(), self._written()
+        self._last = display(report, self._config, self._sequence, *recorder)
         self._send()
 
     def fail(self, why: str) -> None:
@@ -85,7 +93,9 @@ class Publisher:
             self._sequence += 1
 
 
-def display(report: Report, config: Config, sequence: int, recording: str) -> Snapshot | None:
+def display(
+    report: Report, config: Config, sequence: int, recording: str, written: Written
+) -> Snapshot | None:
     """What a monitor shows of a report; None before there is anything to show."""
     compton = report.find(ComptonResult)
     if compton is None:
@@ -98,7 +108,7 @@ def display(report: Report, config: Config, sequence: int, recording: str) -> Sn
         created_s=time.time(),
         status="stopped" if report.stopped else "running",
         note="",
-        health=_health(report, compton, recording),
+        health=_health(report, compton, recording, written),
         segment=compton.segment,
         incident_kev=config.compton.incident_kev,
         inner_au=config.compton.inner_au,
@@ -123,7 +133,7 @@ def display(report: Report, config: Config, sequence: int, recording: str) -> Sn
     )
 
 
-def _health(report: Report, compton: ComptonResult, recording: str) -> Health:
+def _health(report: Report, compton: ComptonResult, recording: str, written: Written) -> Health:
     return Health(
         rate_hz=report.rate_hz,
         backlog_ms=report.backlog_ms,
@@ -135,8 +145,12 @@ def _health(report: Report, compton: ComptonResult, recording: str) -> Health:
         occupancy=compton.occupancy,
         cluster_fractions=cluster_fractions(compton.counts),
         recording=recording,
+        written_mb=written.written_mb,
+        written_mb_per_s=written.mb_per_s,
+        unwritten_mb=written.unwritten_mb,
         queued_mb=report.queued.now_bytes / MB,
         queued_most_mb=report.queued.most_bytes / MB,
+        suspicions=report.suspicions,
     )
 
 

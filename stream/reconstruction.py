@@ -1,20 +1,17 @@
 """One CT scan from file to volume, slices and roughness: what the worker and the command run."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from hexlive.reconstruct.engines import EngineUnavailableError, fbp
-from hexlive.reconstruct.segmentation import SurfaceError
 from hexlive.reconstruct.surface import Surface, anode_surface
-from hexlive.reconstruct.tomography import (
-    TomographySettings,
-    orthoslices,
-    reconstruct,
-)
-from hexlive.stream.nxtomo import read_scan
+from hexlive.reconstruct.surface_settings import SurfaceError
+from hexlive.reconstruct.tomography import ChunkedReconstruction, TomographySettings
+from hexlive.stream.nxtomo import opened_scan
 from hexlive.stream.volumes import add_surface, opened_volume, write_volume
 from hexlive.stream.worker import report_progress
 
@@ -22,9 +19,25 @@ WARM_UP_COLUMNS: Final = 16
 
 
 def reconstruct_file(
-    path: Path, settings: TomographySettings, volume_path: Path, entry: str | None = None
+    path: Path,
+    settings: TomographySettings,
+    volume_path: Path,
+    entry: str | None = None,
+    *,
+    rows: slice | None = None,
+    previous_centre_px: float | None = None,
+    progress: Callable[[float], None] = report_progress,
 ) -> dict[str, Any]:
-    """Reconstruct a scan file to a volume file.
+    """Reconstruct a scan file to a volume file, chunk by chunk.
+
+    Parameters
+    ----------
+    rows
+        Detector rows to reconstruct; None: all.
+    previous_centre_px
+        Axis of the scan before, kept where the methods disagree.
+    progress
+        Told the fraction that is done.
 
     Returns
     -------
@@ -37,9 +50,12 @@ def reconstruct_file(
     ValueError, RuntimeError
         The scan or the settings cannot be used, or the engine is not there.
     """
-    report_progress(0)
-    result = reconstruct(read_scan(path, entry), settings, progress=report_progress)
-    write_volume(volume_path, result)
+    progress(0)
+    with opened_scan(path, entry) as scan:
+        work = ChunkedReconstruction(
+            scan, settings, rows=rows, previous_centre_px=previous_centre_px
+        )
+        result, cuts = write_volume(volume_path, work, progress)
     return {
         "pixel_um": result.pixel_um,
         "centre_px": result.centre.px,
@@ -47,7 +63,7 @@ def reconstruct_file(
         "durations_s": result.seconds,
         "volume_file": volume_path.name,
         "note": " ".join(result.warnings),
-        **orthoslices(result.volume)._asdict(),
+        **cuts._asdict(),
     }
 
 
@@ -76,19 +92,27 @@ def measure_volume(volume_path: Path, settings: TomographySettings) -> dict[str,
         note = str(error)
     else:
         add_surface(volume_path, surface)
-        known = _measured(surface)
+        known, note = _measured(surface), " ".join(surface.notes)
     return {"note": note, "durations_s": {"measure": time.perf_counter() - began_s}, **known}
 
 
 def _measured(surface: Surface) -> dict[str, Any]:
     return {
         "ra_um": surface.ra_um,
+        "ra_sigma_um": _together(surface.ra_sigma_um, surface.ra_threshold_um),
         "rq_um": surface.rq_um,
+        "rq_sigma_um": _together(surface.rq_sigma_um, surface.rq_threshold_um),
         "surface_um": surface.height_um.astype(np.float32),
         "anode_volume_um3": surface.volume_um3,
+        "anode_volume_sigma_um3": surface.volume_threshold_um3,
         "void_volume_um3": float(surface.void_volumes_um3.sum()),
         "n_voids": surface.n_voids,
     }
+
+
+def _together(*errors_um: float) -> float:
+    """Independent errors; one that was not looked for is not known, and left out."""
+    return float(np.sqrt(np.nansum(np.square(errors_um))))
 
 
 def warm_up(settings: TomographySettings) -> None:

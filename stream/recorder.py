@@ -175,16 +175,16 @@ class Written:
     Attributes
     ----------
     written_mb
-        In the file, packed.
+        In the recording, packed.
     mb_per_s
-        Of that, lately.
-    queued_mb
+        Its growth of late.
+    unwritten_mb
         Messages that wait to be written.
     """
 
-    written_mb: float
-    mb_per_s: float
-    queued_mb: int
+    written_mb: float = 0.0
+    mb_per_s: float = 0.0
+    unwritten_mb: float = 0.0
 
 
 class Recorder:
@@ -209,8 +209,8 @@ class Recorder:
     def written(self) -> Written:
         """How recording goes, up to the last flush."""
         written_mb, mb_per_s = self._rate
-        queued_mb = self._put_mb - self._taken_mb
-        return Written(written_mb=written_mb, mb_per_s=mb_per_s, queued_mb=queued_mb)
+        unwritten_mb = self._put_mb - self._taken_mb
+        return Written(written_mb=written_mb, mb_per_s=mb_per_s, unwritten_mb=unwritten_mb)
 
     def put(self, message: Message) -> None:
         """Queue one message; wait while more than 64 MB are queued."""
@@ -236,12 +236,14 @@ class Recorder:
         try:
             self._writer.close()
         except (OSError, RuntimeError) as error:
-            self._fail(error, f" What was recorded so far: hexlive recover {self._path}.")
+            if not self.failed:
+                self._fail(error)
+            advice = f"hexlive recover {self._path} has what was recorded so far."
+            self.status = f"{self.status} {advice}"
+            LOG.error(advice)
 
-    def _fail(self, error: Exception, advice: str = "") -> None:
-        """The first failure is the one to tell; closing after it may fail as well."""
-        self.status = (self.status if self.failed else f"recording stopped: {error}") + advice
-        self.failed = True
+    def _fail(self, error: Exception) -> None:
+        self.failed, self.status = True, f"recording stopped: {error}"
         LOG.error("%s The run goes on without it.", self.status)
 
     def _write_all(self) -> None:

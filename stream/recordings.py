@@ -107,22 +107,36 @@ class RecordingSource:
             self.shape = columns[0].shape[1], columns[0].shape[2]
 
     def __iter__(self) -> Iterator[AnyMessage]:
+        return self.after(0, 0)
+
+    def after(self, n_messages: int, n_frames: int, *, frames: bool = True) -> Iterator[AnyMessage]:
+        """What was recorded after so many messages that are not frames, and so many frames.
+
+        Parameters
+        ----------
+        frames
+            Whether to read frames at all.
+        """
         with opened(self._path) as file:
             entry = file["entry"]
             detector = entry["instrument/detector"]
             starts = detector["batch_position"][()]
-            starts = starts[starts < self.n_frames]
+            starts = starts[starts < (self.n_frames if frames else 0)]
             times_s = detector["batch_timestamp_s"][: len(starts)].tolist()
             bounds = pairwise([*starts.tolist(), self.n_frames])
             batches = list(zip(bounds, times_s, strict=True))
             # Each message comes after the batches that begin before its position.
-            splits = np.searchsorted(starts, entry["message_position"][()]).tolist()
-            series, done = "", 0
-            with closing(_FrameReader(self._path, detector, self.n_frames)) as reader:
-                for split, header in zip(splits, entry["messages"][()].tolist(), strict=True):
+            splits = np.searchsorted(starts, entry["message_position"][n_messages:]).tolist()
+            headers = entry["messages"][()].tolist()
+            series, done = "", int(np.searchsorted(starts, n_frames))
+            if n_messages and headers:
+                series = self._message(file, headers[:n_messages][-1]).series
+            begin = batches[done][0][0] if done < len(batches) else self.n_frames
+            with closing(_FrameReader(self._path, detector, begin, self.n_frames)) as reader:
+                for split, header in zip(splits, headers[n_messages:], strict=True):
                     yield from reader.batches(series, batches[done:split])
                     message = self._message(file, header)
-                    series, done = message.series, split
+                    series, done = message.series, max(done, split)
                     yield message
                 yield from reader.batches(series, batches[done:])
 
@@ -157,9 +171,9 @@ class _ProjectionsNote(msgspec.Struct):
 class _FrameReader:
     """The frames of a recording, batch after batch."""
 
-    def __init__(self, path: Path, detector: h5py.Group, n_frames: int) -> None:
+    def __init__(self, path: Path, detector: h5py.Group, begin: int, end: int) -> None:
         self._frames, self._numbers = (
-            RowReader(path, detector[name], n_frames) for name in ("data", "frame_number")
+            RowReader(path, detector[name], end, begin) for name in ("data", "frame_number")
         )
 
     def batches(self, series: str, batches: list[Batch]) -> Iterator[Frames]:

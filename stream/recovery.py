@@ -14,7 +14,7 @@ from hexlive.stream.files import FileError, index_of, publish, require_room
 from hexlive.stream.growing import GrowingFile
 from hexlive.stream.journal import Chunk, Rows, Tail, checksum, locked_index, read_steps
 from hexlive.stream.packing import unpack
-from hexlive.stream.recorder import FRAMES, MESSAGES
+from hexlive.stream.recorder import CHUNK_FRAMES, FRAMES, MESSAGES, scan_name
 
 IMAGES: Final = "/instrument/detector/data"
 LAST_SECOND: Final = "at most what came in the last second before its writer ended"
@@ -94,8 +94,33 @@ def recover(path: Path, progress: Callable[[float], None] = lambda fraction: Non
     return _census(target, ", and ".join([LAST_SECOND, *lost, *kept]))
 
 
+def excerpt(path: Path, out: Path, n_frames: int, first_scan: int) -> None:
+    """Make what was recorded last readable, however large a recording is that was never closed.
+
+    It stays as it is, for `recover`. The excerpt has all of it, but for the pixels of frames before
+    the first ``n_frames``, and of the images of scans before ``first_scan``.
+
+    Raises
+    ------
+    FileError
+        There is no index, or the file is still being written.
+    """
+
+    def wanted(name: str, row: int) -> bool:
+        if name == FRAMES:
+            return row + CHUNK_FRAMES > n_frames
+        return not name.endswith(IMAGES) or name > f"/{scan_name(first_scan)}"
+
+    with locked_index(path) as index:
+        _rebuild(path, index, out, wanted=wanted)
+
+
 def _rebuild(
-    source: Path, index: IO[bytes], rebuilt: Path, progress: Callable[[float], None]
+    source: Path,
+    index: IO[bytes],
+    rebuilt: Path,
+    progress: Callable[[float], None] = lambda fraction: None,
+    wanted: Callable[[str, int], bool] = lambda name, row: True,
 ) -> list[str]:
     """Do every step of the index again in a new file; says what of the old one was damaged."""
     damaged: dict[str, str] = {}
@@ -114,6 +139,8 @@ def _rebuild(
                     pass
                 case Tail():
                     tails.setdefault(step.name, []).append(step)
+                case Chunk() if not wanted(step.name, file.n_rows(step.name)):
+                    file.leave_chunk(step.name)
                 case Chunk():
                     packed = os.pread(data.fileno(), step.size, step.offset)
                     if checksum(packed) == step.crc:

@@ -1,14 +1,17 @@
 """The analyses of the stream: Compton and EMF maps, and the log of the battery cycler."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import Backend
+from hexlive.kernels.backend import Backend, Counts
 from hexlive.kernels.tables import unusable_pixels
 from hexlive.reconstruct.compton import window_edges_kev
 from hexlive.stream.angles import angle_map_rad
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError
+from hexlive.stream.ct_pooling import CtPooling
 from hexlive.stream.device import DeviceName, open_counter
 from hexlive.stream.doubts import Doubts
 from hexlive.stream.estimates import Estimate, Estimator
@@ -81,26 +84,50 @@ class ComptonReducer:
             self._estimator = Estimator(config, self.theta_rad, self.valid)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        self._gain = 1.0
         self._recent = RecentCounts(config.pooling.recent_s)
         self._doubts = Doubts()
         self._frame_rate_hz = config.detector.frame_rate_hz
         self._segment: Segment | None = None
         self._regions = Regions(config.components)
+        self._ct = CtPooling(config, self._regions)
 
     def correct_gain(self, gain: float) -> None:
         """Divide the energy axis of the analysis by a common gain; counts stay as they are."""
-        self._estimator = Estimator(self._config, self.theta_rad, self.valid, gain)
+        if gain != self._gain:
+            self._gain = gain
+            self._estimator = Estimator(self._config, self.theta_rad, self.valid, gain)
 
     def add(self, message: Message) -> None:
         """Count frames; a new segment starts from zero."""
         match message:
             case Frames(frames=frames, first_frame=first):
                 self.backend.add(frames, first)
+            case Segment() if message.names(self._segment):
+                self._segment = message
             case Segment():
                 self.clear()
                 self._segment = message
+                self._ct.begin(message)
             case Start(frame_rate_hz=rate_hz):
                 self._frame_rate_hz = rate_hz
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Frames per second of live time."""
+        return self._frame_rate_hz
+
+    def restore(self, segment: Segment, counts: Counts, frame_rate_hz: float) -> None:
+        """Go on with an exposure that was counted before.
+
+        Raises
+        ------
+        ValueError, ArithmeticError
+            The counts are not of these settings, or are damaged.
+        """
+        self.clear()
+        self._segment, self._frame_rate_hz = segment, frame_rate_hz
+        self.backend.load(counts)
 
     def snapshot(self) -> ComptonResult:
         """Everything known of the present segment, and the components of all states so far."""
@@ -126,7 +153,10 @@ class ComptonReducer:
             components=self._regions.components(),
             component_live_time_s=self._regions.live_time_s(),
             states=dict(self._regions.states),
-            doubts=self._doubts.of(self._segment, found),
+            doubts=self._doubts.of(self._segment, found, self._ct.doubt),
+            mixing=self._regions.mixing(),
+            ct_masks=self._ct.masks(found.emf, self.valid),
+            ct_volume=self._ct.source,
         )
 
     def finish(self) -> None:
@@ -165,6 +195,10 @@ class CyclerReducer:
                     message.capacity_ah,
                 )
             )
+
+    def restore(self, rows: Iterable[Sequence[float]]) -> None:
+        """Go on with the rows of before."""
+        self._rows = [(row[0], row[1], row[2], row[3]) for row in rows]
 
     def snapshot(self) -> CyclerResult:
         """All rows so far."""

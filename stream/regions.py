@@ -26,6 +26,7 @@ class Regions:
 
     def __init__(self, settings: ComponentSettings) -> None:
         self._settings = settings
+        self._of_ct: dict[int, ComponentSettings] = {}
         self._sums: dict[int, dict[int, dict[tuple[str, int], RegionSums]]] = {}
         self._live_time_s: dict[int, dict[int, dict[tuple[str, int], float]]] = {}
         self.states: dict[int, Segment] = {}
@@ -41,12 +42,20 @@ class Regions:
         times_s = self._live_time_s.setdefault(segment.state, {})
         times_s.setdefault(segment.region, {})[exposure] = live_time_s
 
+    def mix_by_ct(self, state: int, settings: ComponentSettings) -> None:
+        """Take fractions and volumes of a state from its CT."""
+        self._of_ct[state] = settings
+
+    def mixing(self) -> dict[int, ComponentSettings]:
+        """With which the components of each state are made."""
+        return {state: self._of_ct.get(state, self._settings) for state in self._sums}
+
     def components(self) -> dict[int, dict[ComponentName, Component]]:
         """Components of each state, as far as its regions were seen."""
         return {
             state: components(
                 {region: reduce(add, sums.values()) for region, sums in regions.items()},
-                self._settings,
+                self._of_ct.get(state, self._settings),
             )
             for state, regions in self._sums.items()
         }

@@ -1,13 +1,13 @@
 """What the reducers know: the results of one exposure, of one CT scan, of the battery cycler."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts
-from hexlive.reconstruct.components import Component, ComponentName
+from hexlive.reconstruct.components import Component, ComponentName, ComponentSettings
 from hexlive.reconstruct.crosscheck import CrossCheck
 from hexlive.reconstruct.density import electrons_per_mm3
 from hexlive.reconstruct.emf import EmfResult, undefined_code, window_sum_emf
@@ -84,6 +84,11 @@ class ComptonResult:
         The first exposure of each state in ``components``: its state of charge, its time.
     doubts
         What the user should know of this exposure, a sentence each.
+    mixing
+        With which the components of each state were made.
+    ct_masks, ct_volume
+        L and H pooled over the masks of the CT of this state, by name, and where they are from;
+        empty where there is none.
     """
 
     config: Config
@@ -104,6 +109,9 @@ class ComptonResult:
     component_live_time_s: dict[int, dict[ComponentName, float]]
     states: dict[int, Segment]
     doubts: tuple[str, ...]
+    mixing: dict[int, ComponentSettings] = field(default_factory=dict)
+    ct_masks: dict[str, EmfResult] = field(default_factory=dict)
+    ct_volume: str = ""
 
     @property
     def occupancy(self) -> float:

@@ -56,10 +56,10 @@ class ScanCourse:
         """Nothing further will come of this scan."""
         return self.view.status in ("done", "failed")
 
-    def give_up(self) -> None:
-        """Leave the scan file as it is: the workers have been stopped."""
+    def give_up(self, why: str) -> None:
+        """Leave the scan file as it is."""
         if not self.settled:
-            self._fail("The run was stopped before it was done.")
+            self._fail(why)
 
     def stop(self, why: str) -> None:
         """No more images will come."""

@@ -8,6 +8,14 @@ from hexlive.stream.model import AnyMessage, Projections, ScanEnd, ScanStart
 ScanMessage = ScanStart | Projections | ScanEnd
 
 
+class ScanDeskState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a desk knows."""
+
+    n_scans: int = 0
+    known: list[tuple[str, int]] = []
+    open: ScanStart | None = None
+
+
 class ScanDesk:
     """Opens and closes CT scans; scans are numbered through, however many series a run has.
 
@@ -46,3 +54,36 @@ class ScanDesk:
             return [message.cut(*part) for part in new]
         self._ended = isinstance(message, ScanEnd)
         return [message]
+
+    @property
+    def _under_way(self) -> ScanStart | None:
+        return None if self._ended else self._open
+
+    @property
+    def opening(self) -> list[AnyMessage]:
+        """The beginning of the scan that is open, if one is, with the number that the run uses."""
+        start = self._under_way
+        return [msgspec.structs.replace(start, scan=self._n_scans)] if start else []
+
+    @property
+    def next(self) -> int:
+        """The number of the next scan that begins."""
+        return self._n_scans + 1
+
+    def leave(self, *, again: bool) -> bool:
+        """Close the scan that is open, if one is, so that it may begin ``again``, or not."""
+        left, self._open = self._under_way, None
+        if left is None or not again:
+            return False
+        self._known.remove((left.series, left.scan))
+        self._n_scans -= 1
+        return True
+
+    def state(self) -> ScanDeskState:
+        """For a checkpoint."""
+        return ScanDeskState(n_scans=self._n_scans, known=sorted(self._known), open=self._under_way)
+
+    def restore(self, state: ScanDeskState) -> None:
+        """Go on from a checkpoint."""
+        self._n_scans, self._known, self._open = state.n_scans, set(state.known), state.open
+        self._ended, self._images = False, Exposure(0, 0)

@@ -18,8 +18,11 @@ PACKED_ABOVE: Final = 1_000_000
 UNITS: Final = {
     "time": "s",
     "ra_um": "um",
+    "ra_sigma_um": "um",
     "rq_um": "um",
+    "rq_sigma_um": "um",
     "anode_volume_um3": "um3",
+    "anode_volume_sigma_um3": "um3",
     "energy_edges_kev": "keV",
     "peak_kev": "keV",
     "theta_deg": "deg",
@@ -57,6 +60,8 @@ def write_segment(group: h5py.Group, report: Report, result: ComptonResult, edge
     mark_plot(group["profile"], "j", ["pz_au"])
     _write_emf(group, result)
     _write_pooling(new_group(group, "pooling"), result)
+    if result.ct_masks:
+        _write_ct_masks(new_group(group, "ct_masks"), result)
     emf_map = new_group(group, "emf_map", "NXdata")
     emf_map["emf"] = h5py.SoftLink(group["emf"].name)
     emf_map["emf_errors"] = h5py.SoftLink(group["emf_sigma"].name)
@@ -77,6 +82,7 @@ def _write_attributes(group: h5py.Group, report: Report, result: ComptonResult) 
             "frames_expected": tally.totals.expected,
             "frames_received": tally.totals.received,
             "frames_lost": tally.totals.lost,
+            "frames_unlisted": tally.unlisted,
             "live_time_s": result.live_time_s,
             "occupancy": result.occupancy,
             "booked_hits": counts.booked_hits,
@@ -149,6 +155,16 @@ def _write_pooling(group: h5py.Group, result: ComptonResult) -> None:
             "time_to_target_s": result.time_to_target_s(),
         },
     )
+
+
+def _write_ct_masks(group: h5py.Group, result: ComptonResult) -> None:
+    """EMF pooled over each mask of the CT."""
+    group.attrs["source"] = result.ct_volume
+    for name, pooled in result.ct_masks.items():
+        one = new_group(group, name)
+        one["emf"], one["emf_sigma"] = pooled.emf, pooled.sigma
+        for field, dataset in WINDOW_DATASETS.items():
+            one[dataset] = getattr(pooled, field)
 
 
 def write_arrays(group: h5py.Group, arrays: dict[str, Any]) -> None:

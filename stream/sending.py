@@ -35,6 +35,8 @@ class ZmqSender:
         Asked while waiting; when it says so, ``send`` gives up.
     keys
         Folder of CurveZMQ keys; None: none.
+    checked
+        Send a checksum with each message.
 
     Raises
     ------
@@ -51,8 +53,9 @@ class ZmqSender:
         high_water_mark_mb: float = 64.0,
         should_stop: Callable[[], bool] = lambda: False,
         keys: Path | None = None,
+        checked: bool = False,
     ) -> None:
-        self._should_stop = should_stop
+        self._should_stop, self._checked = should_stop, checked
         self._limit_bytes, self._largest_bytes = high_water_mark_mb * MB, 0
         self._endpoint = Endpoint(
             zmq.PUSH,
@@ -86,7 +89,7 @@ class ZmqSender:
 
     def _packed(self, message: Message) -> list[Buffer]:
         """ZeroMQ counts messages: let in as many of the largest so far as the bound allows."""
-        parts = encode(message)
+        parts = encode(message, checked=self._checked)
         n_bytes = sum(len(part) for part in parts)
         if n_bytes > self._largest_bytes:
             self._largest_bytes = n_bytes

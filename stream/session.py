@@ -2,17 +2,20 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from hexlive.stream.calibration import Calibration
+from hexlive.stream.checkpoint import CheckpointFolder, MadeWith, deciding
+from hexlive.stream.checkpointing import INTERVAL_S, Parts
 from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import DeviceName, describe_device
 from hexlive.stream.drift import DriftReducer
-from hexlive.stream.files import refuse_same
+from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.interop.facility import reported, watched
 from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
@@ -20,12 +23,14 @@ from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
 from hexlive.stream.pipeline import Pace, Reducer, Report, Sink, Source, run
 from hexlive.stream.publisher import Publisher
-from hexlive.stream.recorder import Recorder
+from hexlive.stream.recorder import Recorder, Written
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
 from hexlive.stream.results import CtResult
-from hexlive.stream.sinks import ResultFile
+from hexlive.stream.resume import Continuation
+from hexlive.stream.sinks import ResultFile, Thinned
 from hexlive.stream.sources import ZmqSource
 from hexlive.stream.stopping import Stop
+from hexlive.stream.supervision import SupervisedPublisher
 
 BYTES_PER_PIXEL: Final = 2
 LIVEVIEW: Final = "odin+"
@@ -52,9 +57,11 @@ class Outputs:
         Raises
         ------
         FileError
-            Two of them are the same file.
+            Two of them are the same file, or a folder cannot be written to.
         """
         refuse_same({"The result": self.result, "the recording": self.recording}, inputs)
+        for path in filter(None, (self.result, self.recording)):
+            part_of(path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +96,7 @@ def run_session(
     outputs: Outputs,
     *,
     device: DeviceName = "auto",
+    checkpoint: CheckpointFolder | None = None,
     stop: Stop | None = None,
     progress: Sink[Report] | None = None,
     watchers: Sequence[Sink[Message]] = (),
@@ -100,6 +108,9 @@ def run_session(
     ----------
     device
         Where events are counted, see `ComptonReducer`.
+    checkpoint
+        Where to keep what it takes to go on after a crash; what an earlier start of the same run
+        left there is gone on with.
     stop
         Ends the run early.
     progress
@@ -125,36 +136,55 @@ def run_session(
     LOG.info(describe_device(device, compton.backend.name))
     for note in compton.notes:
         LOG.warning(note)
-    process = _provenance(config, calibration, compton)
+    made_with = _made_with(config, calibration, device)
+    kept = Continuation(checkpoint, made_with) if checkpoint else None
+    process = _provenance(config, calibration, compton, kept.notes if kept else [])
     with ExitStack() as stack:
+        if kept:
+            stack.enter_context(kept.until_done())
         tomography = TomographyReducer(
             config.tomography, outputs.result.resolve(), config.live_scan
         )
         stack.callback(tomography.close)
         ct: Reducer = tomography
         if source.live:
-            ct = stack.enter_context(watched(tomography, config))
+            products = (outputs.result, outputs.recording)
+            ct = stack.enter_context(watched(tomography, config, products))
         result = stack.enter_context(result_file(outputs.result, config, process))
+        parts = Parts(
+            ledger=Ledger(config.detector.shape, config.detector.frame_rate_hz),
+            drift=_drift(config, compton),
+            compton=compton,
+            tomography=tomography,
+            cycler=CyclerReducer(),
+        )
         recorders: list[Recorder] = []
         displays: list[Sink[Report]] = [progress] if progress else []
         if outputs.publish:
-            leg = display_leg(outputs.publish, config, lambda: _recording(recorders))
+            leg = display_leg(
+                outputs.publish, config, lambda: _recording(recorders), lambda: _written(recorders)
+            )
             publisher = stack.enter_context(leg)
             displays.append(publisher)
             on_publish(publisher.address)
         if source.live:
             displays += stack.enter_context(reported(config, lambda: _recording(recorders)))
-        if outputs.recording:
-            recorders.append(Recorder(outputs.recording))
+        recording = kept.begin(outputs.recording) if kept else outputs.recording
+        if recording:
+            recorders.append(Recorder(recording))
             stack.callback(recorders[0].close)
-        report = run(
-            source,
-            Ledger(config.detector.shape, config.detector.frame_rate_hz),
-            [_drift(config, compton), compton, ct, CyclerReducer()],
-            [*recorders, *watchers],
-            [result, OccupancyWatch(), *displays],
-            _pace(config, stop, displayed=bool(displays)),
-        )
+        tapes: list[Sink[Message]] = [*recorders]
+        sinks: list[Sink[Report]] = [result, OccupancyWatch(), *displays]
+        pace = _pace(config, stop, displayed=bool(displays))
+        if kept:
+            resumed = kept.resume(source, parts, next(iter(recorders), None), result)
+            source, tapes = resumed.source, [resumed.tape]
+            checkpointer = stack.enter_context(closing(resumed.checkpointer))
+            displays = [Thinned(each, pace.report_interval_s) for each in displays]
+            sinks = [Thinned(checkpointer, INTERVAL_S / 2), result, OccupancyWatch(), *displays]
+            pace = replace(pace, report_interval_s=min(pace.report_interval_s, INTERVAL_S))
+        reducers: list[Reducer] = [parts.drift, parts.compton, ct, parts.cycler]
+        report = run(source, parts.ledger, reducers, [*tapes, *watchers], sinks, pace)
         if stop.asked() and not source.live:
             raise InterruptedError("Stopped before the end of the file; no result was written.")
         if not report.totals.expected and not _scans(report):
@@ -173,8 +203,18 @@ def _drift(config: Config, compton: ComptonReducer) -> DriftReducer:
     )
 
 
+def _made_with(config: Config, calibration: Calibration, device: DeviceName) -> MadeWith:
+    """What must be the same for a killed run to go on; all devices but the odin chain are."""
+    return MadeWith(
+        version=version("hexlive"),
+        calibration_id=calibration.id,
+        chain=device if device.startswith("odin") else "hexlive",
+        config=deciding(config),
+    )
+
+
 def _provenance(
-    config: Config, calibration: Calibration, compton: ComptonReducer
+    config: Config, calibration: Calibration, compton: ComptonReducer, notes: list[str]
 ) -> dict[str, str]:
     """What the result says of how it was made."""
     process = {
@@ -182,7 +222,8 @@ def _provenance(
         "calibration_id": calibration.id,
         "backend": compton.backend.name,
     }
-    return process | ({"notes": "\n".join(compton.notes)} if compton.notes else {})
+    notes = [*compton.notes, *notes]
+    return process | ({"notes": "\n".join(notes)} if notes else {})
 
 
 def _scans(report: Report) -> tuple[CtView, ...]:
@@ -192,6 +233,10 @@ def _scans(report: Report) -> tuple[CtView, ...]:
 
 def _recording(recorders: list[Recorder]) -> str:
     return recorders[0].status if recorders else "off"
+
+
+def _written(recorders: list[Recorder]) -> Written:
+    return recorders[0].written if recorders else Written()
 
 
 def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
@@ -262,9 +307,11 @@ def result_file(path: Path, config: Config, process: dict[str, str]) -> Iterator
 
 
 @contextmanager
-def display_leg(address: str, config: Config, recording: Callable[[], str]) -> Iterator[Publisher]:
+def display_leg(
+    address: str, config: Config, recording: Callable[[], str], written: Callable[[], Written]
+) -> Iterator[SupervisedPublisher]:
     """A publisher that tells its monitors when the run ends in an error."""
-    publisher = Publisher(address, config, recording)
+    publisher = SupervisedPublisher(lambda at: Publisher(at, config, recording, written), address)
     try:
         yield publisher
     except Exception as error:

@@ -1,9 +1,11 @@
 """Where reports go: the result file (NeXus/HDF5), whole or absent."""
 
+import math
 import platform
 import shlex
 import socket
 import sys
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +17,14 @@ import numpy as np
 from hexlive.stream.drift import DriftResult, write_drift
 from hexlive.stream.files import FileError, new_group, part_of, publish, require_room
 from hexlive.stream.model import CtView
-from hexlive.stream.pipeline import Report
+from hexlive.stream.pipeline import Report, Sink
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
 from hexlive.stream.segments import mark_plot, write_arrays, write_segment
 
+CT_NUMBERS: Final = (
+    "ra_um", "ra_sigma_um", "rq_um", "rq_sigma_um", "anode_volume_um3", "anode_volume_sigma_um3",
+)  # fmt: skip
 REGION_OF: Final = {"cathode": 1, "electrolyte": 2, "anode": 3}
 
 
@@ -98,6 +103,25 @@ class ResultFile:
             _write_cycler(new_group(self._entry, "cycler", "NXdata"), cycler)
 
 
+class Thinned:
+    """Passes on what is final, and of other reports one per interval at most."""
+
+    def __init__(self, sink: Sink[Report], interval_s: float) -> None:
+        self._sink, self._interval_s = sink, interval_s
+        self._passed_s = -math.inf
+
+    def put(self, report: Report) -> None:
+        """Pass a report on, or leave it out."""
+        now_s = time.monotonic()
+        if report.final or report.stopped or now_s - self._passed_s >= self._interval_s:
+            self._passed_s = now_s
+            self._sink.put(report)
+
+    def close(self) -> None:
+        """Close the sink."""
+        self._sink.close()
+
+
 def _write_process(entry: h5py.Group, process: dict[str, str]) -> None:
     group = new_group(entry, "process", "NXprocess")
     group["program"] = "hexlive"
@@ -118,6 +142,13 @@ def _write_components(group: h5py.Group, result: ComptonResult, edges: Any) -> N
             one.attrs["normalised_by"] = part.normalised_by
             one.attrs["live_time_s"] = result.component_live_time_s[state][name]
             one.attrs["time_to_target_s"] = result.component_time_s(state, name)
+            mixed = result.mixing[state]
+            one.attrs["li_in_region_1"] = mixed.li_in_region_1
+            one.attrs["li_in_region_2"] = mixed.li_in_region_2
+            one.attrs["volume_mm3"] = getattr(mixed.volumes, f"{name}_mm3")
+            one.attrs["fractions_from"] = (
+                "configuration" if mixed is result.config.components else "ct"
+            )
             write_arrays(
                 one,
                 {
@@ -146,7 +177,7 @@ def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) 
     for name in ("soc", "emf", "emf_sigma"):
         columns[name] = np.array([_or_nan(getattr(row, name)) for row in rows])
     of_row = [scans.get(row.state) if row.component == "anode" else None for row in rows]
-    for name in ("ra_um", "rq_um", "anode_volume_um3"):
+    for name in CT_NUMBERS:
         columns[name] = np.array([_or_nan(getattr(scan, name, None)) for scan in of_row])
     write_arrays(group, columns)
     group.create_dataset(
@@ -156,11 +187,12 @@ def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) 
 
 
 def _write_scan(group: h5py.Group, scan: CtView) -> None:
-    for name in ("scan", "state", "status", "note", "n_images", "n_expected", "pixel_um"):
+    for name in ("scan", "state", "status", "note", "n_images", "n_expected", "pixel_um",
+                 "started_s"):  # fmt: skip
         if (value := getattr(scan, name)) is not None:
             group.attrs[name] = value
-    for name in ("centre_px", "engine", "seconds", "ra_um", "rq_um", "anode_volume_um3",
-                 "void_volume_um3", "n_voids", "volume_file"):  # fmt: skip
+    for name in ("centre_px", "engine", "seconds", *CT_NUMBERS, "void_volume_um3", "n_voids",
+                 "volume_file"):  # fmt: skip
         if (value := getattr(scan, name)) is not None:
             group[name] = value
     for name, measured_s in (("durations", scan.durations_s), ("delays", scan.delays_s)):

@@ -14,11 +14,9 @@ from hexlive.stream.keys import secure
 POLL_MS: Final = 50
 MAX_MESSAGE_BYTES: Final = 256 << 20
 MB: Final = 1_000_000
-REFUSED: Final = (
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-)
+REFUSED: Final = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+# The peer left in the middle: with keys it is mostly one without, otherwise a monitor that closed.
+LEFT: Final = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 LOG: Final = logging.getLogger(__name__)
 
 
@@ -69,7 +67,7 @@ class Endpoint:
         self.socket.immediate = True  # queue only for a peer that is there
         self.socket.linger = linger_ms
         self._refused = 0
-        self.events = self.socket.get_monitor_socket(REFUSED)
+        self.events = self.socket.get_monitor_socket(REFUSED | LEFT if keys else REFUSED)
         self._authenticator = None
         try:
             if keys is not None:
@@ -99,7 +97,8 @@ class Endpoint:
 
     def close(self) -> None:
         """Close the socket; waits for what is queued as long as ``linger_ms`` allows."""
-        self.socket.disable_monitor()
+        if not self.socket.closed:
+            self.socket.disable_monitor()
         self.events.close(0)
         self.socket.close()
         if self._authenticator is not None:

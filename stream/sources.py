@@ -72,7 +72,7 @@ class ZmqSource:
         try:
             return decode([part.buffer for part in parts])
         except WireError as error:
-            self.rejected[str(error).split(":", 1)[0]] += 1
+            self.rejected[error.reason] += 1
             return None
 
     def _receive(self) -> None:

@@ -33,11 +33,14 @@ class RowReader:
     path
         Of the file that the dataset is in.
     n_rows
-        How many to read.
+        Where to end.
+    begin
+        The first row to give.
     """
 
-    def __init__(self, path: Path, dataset: h5py.Dataset, n_rows: int) -> None:
-        self._blocks = _blocks(path, dataset, n_rows)
+    def __init__(self, path: Path, dataset: h5py.Dataset, n_rows: int, begin: int = 0) -> None:
+        self._before = begin % (dataset.chunks[0] if dataset.chunks else 1)
+        self._blocks = _blocks(path, dataset, begin - self._before, n_rows)
         self._rest: Rows = np.empty((0, *dataset.shape[1:]), dataset.dtype)
 
     def take(self, n_rows: int) -> Rows:
@@ -50,7 +53,7 @@ class RowReader:
         """
         pieces = [self._cut(n_rows)]
         while missing := n_rows - sum(map(len, pieces)):
-            self._rest = next(self._blocks)
+            self._rest, self._before = next(self._blocks)[self._before :], 0
             pieces.append(self._cut(missing))
         pieces = [piece for piece in pieces if len(piece)] or pieces
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
@@ -64,14 +67,17 @@ class RowReader:
         return piece
 
 
-def _blocks(path: Path, dataset: h5py.Dataset, n_rows: int) -> Generator[Rows, None, None]:
+def _blocks(
+    path: Path, dataset: h5py.Dataset, first: int, n_rows: int
+) -> Generator[Rows, None, None]:
+    """Rows from the beginning of a chunk on."""
     places = _places(dataset)
     chunk_rows = dataset.chunks[0] if dataset.chunks else 1
     chunk_bytes = max(1, chunk_rows * dataset.dtype.itemsize * math.prod(dataset.shape[1:]))
     block_rows = chunk_rows * max(1, BLOCK_BYTES // chunk_bytes)
     with path.open("rb") as file, ThreadPoolExecutor(THREADS, "unpack") as pool:
         waiting: deque[Future[Rows]] = deque()
-        for begin in range(0, n_rows, block_rows):
+        for begin in range(first, n_rows, block_rows):
             rows = slice(begin, min(begin + block_rows, n_rows))
             if places is None:
                 waiting.append(pool.submit(dataset.__getitem__, rows))

@@ -227,7 +227,7 @@ def _chi_square(
     """Of the components of one state with their covariance; the truth's own error is added."""
     maps, exposures_s = measured.regions(state)
     windows = {region: each(np.sum, one) for region, one in maps.items()}
-    covariance = emf_covariance(windows, exposures_s, measured.config.components)
+    covariance = emf_covariance(windows, exposures_s, measured.mixing(state))
     found = {part.name: part.emf for part in measured.components if part.state == state}
     names = [name for name in measured.config.components.mixing if name in found]
     rows = [truths[state, name] for name in names]

@@ -67,7 +67,7 @@ def export(
         _say_doubt(chemistry)
     except ValueError as error:
         series, fault = tracked(measured), f"The tables lack the cycler: {error}"
-    _make(out)
+    make_folder(out)
     for path in products(measured, series, out, plots=plots, hxt=hxt):
         say(f"{path}  {path.stat().st_size / KB:.0f} kB")
     if fault:
@@ -105,7 +105,14 @@ def _say_doubt(chemistry: Electrochemistry | None) -> None:
         LOG.warning(doubt)
 
 
-def _make(out: Path) -> None:
+def make_folder(out: Path) -> None:
+    """Make a folder, unless it is there.
+
+    Raises
+    ------
+    FileError
+        That is not possible.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

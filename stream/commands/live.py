@@ -11,10 +11,12 @@ import msgspec
 import typer
 
 from hexlive.stream.calibration import load_calibration
+from hexlive.stream.checkpoint import CheckpointFolder
 from hexlive.stream.commands.console import ProgressSink, say
 from hexlive.stream.commands.options import (
     Address,
     Backend,
+    Checked,
     Compat,
     Device,
     KeysFolder,
@@ -52,10 +54,14 @@ def run(
     ] = False,
     backend: Backend = Device.auto,
     compat: Compat = None,
+    fresh: Annotated[
+        bool, typer.Option(help="Keep the checkpoint of a killed run aside and start anew.")
+    ] = False,
 ) -> None:
     """Process a live stream until the series ends or Ctrl-C.
 
-    Exit code 0 only if everything accepted is on disk.
+    Exit code 0 only if everything accepted is on disk. A run that was killed goes on when it is
+    started again with the same configuration and calibration.
 
     Example: hexlive run --config beamtime.toml
     """
@@ -80,9 +86,19 @@ def run(
         stop_on_signals() as stop,
         closing(ProgressSink()) as progress,
     ):
+        checkpoint = CheckpointFolder(outputs.result)
+        if fresh and (aside := checkpoint.move_aside()):
+            say(f"the checkpoint of an earlier run is kept as {aside}")
         say(f"listening on {source.address}; Ctrl-C ends the run")
         outcome = run_session(
-            source, config, maps, outputs, device=device, stop=stop, progress=progress
+            source,
+            config,
+            maps,
+            outputs,
+            device=device,
+            checkpoint=checkpoint,
+            stop=stop,
+            progress=progress,
         )
     conclude(outcome, outputs)
 
@@ -108,7 +124,10 @@ def record(
     ):
         say(f"listening on {source.address}; Ctrl-C ends the recording")
         ledger = Ledger(None, config.detector.frame_rate_hz)
-        pace = Pace(idle_timeout_s=idle_timeout_s, should_stop=stop.asked)
+        pace = Pace(
+            idle_timeout_s=idle_timeout_s,
+            should_stop=lambda: stop.asked() or recorder.failed,
+        )
         report = run_pipeline(source, ledger, [], [recorder], [progress], pace)
     say(f"{out}: {report.totals.received} frames, {report.totals.lost} missing")
     if recorder.failed:
@@ -123,6 +142,7 @@ def replay(
     dataset: Annotated[str | None, typer.Option(help="Path of the frames.")] = None,
     sparse: Sparse = None,
     keys: KeysFolder = None,
+    checked: Checked = False,
 ) -> None:
     """Send a recording as a stream.
 
@@ -133,7 +153,7 @@ def replay(
     listing = listing_adu(sparse, source.shape)
     with (
         stop_on_signals() as stop,
-        closing(ZmqSender(address, should_stop=stop.asked, keys=keys)) as sender,
+        closing(ZmqSender(address, should_stop=stop.asked, keys=keys, checked=checked)) as sender,
     ):
         sender.send_all(listed(paced(_series(source, loop), speed_hz, stop.asked), listing))
 

@@ -1,6 +1,7 @@
 """``hexlive process``, ``recover`` and ``reconstruct``: commands from file to file."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from hexlive.stream.commands.options import (
 )
 from hexlive.stream.config import ConfigError, load_config, with_overrides
 from hexlive.stream.cyclers import WithCycler, note_clock
+from hexlive.stream.export.slices import draw_orthoslices, write_tiff
 from hexlive.stream.files import refuse_same
 from hexlive.stream.interop.energies import step_calibration
 from hexlive.stream.reconstruction import measure_volume, reconstruct_file
@@ -46,6 +48,10 @@ def process(
     compat: Compat = None,
     cycler: CyclerFile = None,
     cycler_offset: CyclerOffset = None,
+    ct: Annotated[
+        Path | None,
+        typer.Option(help="Made by hexlive register: instead of components.from_ct."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Result file (NeXus).")] = Path("result.nxs"),
 ) -> None:
     """Process a recording, as fast as this machine can: the same counts as live.
@@ -53,6 +59,8 @@ def process(
     Example: hexlive process recording.h5 --calibration cal.h5 --out result.nxs
     """
     device, config = device_name(backend, compat), load_config(config_file)
+    if ct is not None:
+        config = replace(config, components=replace(config.components, from_ct=str(ct)))
     if calibrated == (calibration is not None):
         raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
     rate_hz = config.detector.frame_rate_hz
@@ -65,6 +73,7 @@ def process(
             "the calibration": calibration,
             "the configuration": config_file,
             "the cycler's file": cycler,
+            "the registered CT": ct,
         }
     )
     log = cycler_log(cycler, cycler_offset)
@@ -101,17 +110,30 @@ def reconstruct(
     ] = None,
     centre: Annotated[str | None, typer.Option(help="auto, or the column of the axis, px.")] = None,
     rings: Annotated[str | None, typer.Option(help="none, mean, wavelet, sorting or all.")] = None,
+    rows: Annotated[
+        str | None, typer.Option(help="Detector rows FIRST:END, the end left out; default: all.")
+    ] = None,
+    memory_mb: Annotated[
+        float | None, typer.Option("--memory-mb", help="Most memory to work in.")
+    ] = None,
+    tiff: Annotated[
+        Path | None, typer.Option(help="Folder for a TIFF file of each slice, too.")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option(help="Folder for pictures of three slices, too.")
+    ] = None,
 ) -> None:
     """Reconstruct one CT scan.
 
-    Example: hexlive reconstruct scan_0001.nxs --out volume.nxs --engine fourier
+    Example: hexlive reconstruct scan_0001.nxs --out volume.nxs --engine fourier --png pictures
     """
     refuse_same({"The volume": out}, {"the scan": scan, "the configuration": config_file})
-    stated: dict[str, object] = {"engine": engine, "rings": rings}
+    stated: dict[str, object] = {"engine": engine, "rings": rings, "memory_mb": memory_mb}
     if centre is not None:
         stated["centre"] = "auto" if centre == "auto" else _column(centre)
     settings = with_overrides(load_config(config_file).tomography, stated, "tomography")
-    view = reconstruct_file(scan, settings, out, entry)
+    with fraction_bar(scan.name) as progress:
+        view = reconstruct_file(scan, settings, out, entry, rows=_rows(rows), progress=progress)
     measured = measure_volume(out, settings)
     notes = [view.pop("note"), measured.pop("note")]
     seconds = sum((view.pop("durations_s") | measured.pop("durations_s")).values())
@@ -124,6 +146,29 @@ def reconstruct(
     )
     if any(notes):
         print(" ".join(filter(None, notes)))
+
+    _write_beside(out, tiff, png)
+
+
+def _write_beside(volume: Path, tiff: Path | None, png: Path | None) -> None:
+    """The volume for other programs."""
+    for folder in filter(None, (tiff, png)):
+        folder.mkdir(parents=True, exist_ok=True)
+    if tiff is not None:
+        with fraction_bar("TIFF") as progress:
+            write_tiff(volume, tiff, progress)
+    if png is not None:
+        for path in draw_orthoslices(volume, png):
+            print(path)
+
+
+def _rows(text: str | None) -> slice | None:
+    if text is None:
+        return None
+    first, _, end = text.partition(":")
+    if not (first.isdecimal() and end.isdecimal()):
+        raise ConfigError(f"--rows takes FIRST:END, such as 1000:1016, not {text!r}.")
+    return slice(int(first), int(end))
 
 
 def _column(text: str) -> float:

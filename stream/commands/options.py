@@ -54,6 +54,11 @@ Sparse = Annotated[
     ),
 ]
 
+Checked = Annotated[
+    bool,
+    typer.Option("--checked", help="Send a checksum with each message, about 1 GB/s per core."),
+]
+
 CyclerFile = Annotated[
     Path | None,
     typer.Option("--cycler", help="Rows of the battery cycler: BDF (CSV) or Gamry .DTA."),

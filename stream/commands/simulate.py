@@ -12,10 +12,17 @@ import typer
 from hexlive.stream.commands.console import say
 from hexlive.stream.commands.demo import run_demo
 from hexlive.stream.commands.experiment import WHOLE_S, run_experiment
-from hexlive.stream.commands.options import ConfigFile, KeysFolder, Sparse, listing_adu, rate_hz
+from hexlive.stream.commands.options import (
+    Checked,
+    ConfigFile,
+    KeysFolder,
+    Sparse,
+    listing_adu,
+    rate_hz,
+)
 from hexlive.stream.config import Config, ConfigError, load_config
 from hexlive.stream.files import part_of, refuse_same
-from hexlive.stream.listing import Listing, listed
+from hexlive.stream.listing import listed
 from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.sending import ZmqSender, paced
 from hexlive.stream.simulator.scene import FLAT_COUNTS, LINES_COUNTS
@@ -79,6 +86,7 @@ def simulate(
     sparse: Sparse = None,
     config_file: ConfigFile = None,
     keys: KeysFolder = None,
+    checked: Checked = False,
 ) -> None:
     """Simulate an experiment, or a calibration, with known truth, as a stream or as a recording.
 
@@ -110,7 +118,12 @@ def simulate(
         _write(simulator, config, out, calibration, truth_file)
     elif address is not None:
         _write_beside(simulator, config, calibration, truth_file)
-        _send(simulator, address, speed_hz, listing, keys or config.security.folder)
+        with stop_on_signals() as stop:
+            keys = keys or config.security.folder
+            sender = ZmqSender(address, should_stop=stop.asked, keys=keys, checked=checked)
+            with closing(sender):
+                messages = paced(simulator.messages(started_s=time.time()), speed_hz, stop.asked)
+                sender.send_all(listed(messages, listing))
 
 
 def _refuse_targets(address: str | None, out: Path | None, sparse: str | None) -> None:
@@ -130,21 +143,6 @@ def _write_beside(
         simulator.camera.calibration().save(calibration)
     if truth_file is not None:
         truth(simulator, config.events).save(truth_file)
-
-
-def _send(
-    simulator: Simulator,
-    address: str,
-    speed_hz: float | None,
-    listing: Listing,
-    keys: Path | None,
-) -> None:
-    with (
-        stop_on_signals() as stop,
-        closing(ZmqSender(address, should_stop=stop.asked, keys=keys)) as sender,
-    ):
-        messages = simulator.messages(started_s=time.time())
-        sender.send_all(listed(paced(messages, speed_hz, stop.asked), listing))
 
 
 def _write(

@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.reconstruct.charge import CyclerLog
-from hexlive.reconstruct.components import ComponentName, component_windows
+from hexlive.reconstruct.components import (
+    ComponentName,
+    ComponentSettings,
+    component_windows,
+)
 from hexlive.reconstruct.compton import FloatArray
 from hexlive.reconstruct.emf import EmfResult
 from hexlive.reconstruct.heterogeneity import sheet_position_mm
@@ -22,8 +26,11 @@ from hexlive.reconstruct.profile import Profile
 from hexlive.stream.config import Config
 from hexlive.stream.files import FileError, opened
 from hexlive.stream.reference import WINDOW_DATASETS
+from hexlive.stream.registered import FRACTIONS, VOLUMES, mixing_of
 
-CT_COLUMNS: Final = ("ra_um", "rq_um", "anode_volume_um3")
+CT_COLUMNS: Final = (
+    "ra_um", "ra_sigma_um", "rq_um", "rq_sigma_um", "anode_volume_um3", "anode_volume_sigma_um3",
+)  # fmt: skip
 CYCLER_COLUMNS: Final = ("time_s", "voltage_volt", "current_ampere", "capacity_ah")
 
 
@@ -83,7 +90,9 @@ class Measured:
     components
         In the order of states.
     ct
-        What CT measured of the anode, by state: ``ra_um``, ``rq_um``, ``anode_volume_um3``.
+        What CT measured of the anode, by state: the `CT_COLUMNS`.
+    mixed_by
+        With which the components of a state were made, where they say it.
     cycler_columns
         Rows of the cycler, ``(rows,)`` by name; empty where there are none.
     """
@@ -95,6 +104,7 @@ class Measured:
     exposures: dict[tuple[int, int], Exposed]
     components: list[ComponentSpectrum]
     ct: dict[int, dict[str, float]]
+    mixed_by: dict[int, ComponentSettings]
     cycler_columns: dict[str, FloatArray]
 
     @property
@@ -130,7 +140,11 @@ class Measured:
 
     def component_maps(self, state: int) -> dict[ComponentName, EmfResult]:
         """L and H of every pixel, of the components whose regions were exposed."""
-        return component_windows(*self.regions(state), self.config.components)
+        return component_windows(*self.regions(state), self.mixing(state))
+
+    def mixing(self, state: int) -> ComponentSettings:
+        """Lithium fractions and volumes of a state: of its CT, or configured."""
+        return self.mixed_by.get(state, self.config.components)
 
 
 def read_result(path: Path) -> Measured:
@@ -166,6 +180,7 @@ def _measured(path: Path, entry: h5py.Group, config: Config) -> Measured:
         exposures={(each.state, each.region): each for each in exposed},
         components=sorted(_components(entry), key=lambda part: part.state),
         ct=_ct(entry),
+        mixed_by=_mixed_by(entry),
         cycler_columns={name: entry[f"cycler/{name}"][()] for name in CYCLER_COLUMNS}
         if "cycler" in entry
         else {},
@@ -256,4 +271,22 @@ def _ct(entry: h5py.Group) -> dict[int, dict[str, float]]:
         }
         for scan in scans.values()
         if "state" in scan.attrs
+    }
+
+
+def _mixed_by(entry: h5py.Group) -> dict[int, ComponentSettings]:
+    """By state, where all three components say how they were made."""
+    found: dict[int, dict[str, float]] = {}
+    for name, states in entry.get("components", {}).items():
+        for state, group in states.items():
+            of_state = found.setdefault(int(state.removeprefix("state_")), {})
+            for key in (*FRACTIONS, "volume_mm3"):
+                if key in group.attrs:
+                    of_state[f"{name}_mm3" if key == "volume_mm3" else key] = float(
+                        group.attrs[key]
+                    )
+    return {
+        state: mixing_of(values)
+        for state, values in found.items()
+        if values.keys() >= {*FRACTIONS, *VOLUMES}
     }

@@ -1,7 +1,7 @@
 """Opens what the configuration names of a facility, around one live run."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -18,13 +18,20 @@ LOG: Final = logging.getLogger(__name__)
 
 
 @contextmanager
-def watched(tomography: TomographyReducer, config: Config) -> Iterator[Reducer]:
+def watched(
+    tomography: TomographyReducer, config: Config, products: Iterable[Path | None]
+) -> Iterator[Reducer]:
     """The CT reducer, which also takes the files of a folder where one is named.
+
+    Parameters
+    ----------
+    products
+        What the run writes; their folder is not to be watched, as scans and volumes come with them.
 
     Raises
     ------
     ConfigError, FileError
-        There is no such folder, or the broker cannot be listened to.
+        There is no such folder, or another is needed, or the broker cannot be listened to.
     """
     folder, facility = config.tomography.watch, config.facility
     if folder is None:
@@ -32,6 +39,9 @@ def watched(tomography: TomographyReducer, config: Config) -> Iterator[Reducer]:
             raise ConfigError("facility.stomp needs tomography.watch, the folder of the scans.")
         yield tomography
         return
+    folders = {product.resolve().parent for product in products if product is not None}
+    if Path(folder).resolve() in folders:
+        raise ConfigError(f"tomography.watch, {folder}, is where this run writes; name another.")
     watch = FolderWatch(Path(folder))
     with ExitStack() as stack:
         if facility.stomp is not None:

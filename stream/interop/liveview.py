@@ -8,126 +8,67 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Final
 
-import msgspec
 import numpy as np
 import zmq
-from numpy.typing import NDArray
 
-from hexlive.stream.interop.blobs import Shape, Unpacker
-from hexlive.stream.interop.energies import MAX_ADU, as_adu
-from hexlive.stream.model import AnyMessage, Count, Frames, Segment, Side, Start
+from hexlive.stream.interop.blobs import Shape
+from hexlive.stream.interop.live_frames import FrameReader, LiveFrame
+from hexlive.stream.model import AnyMessage, Frames, Segment, Start
 from hexlive.stream.sockets import MB, POLL_MS, Endpoint
-from hexlive.stream.wire import Buffer, WireError
+from hexlive.stream.wire import WireError
 
 BATCH_FRAMES: Final = 256
-MAX_HEADER_BYTES: Final = 16 << 10
 UNNAMED: Final = "unnamed"  # the series of an acquisition whose name was never set
-DATASETS: Final = {False: "raw_frames", True: "processed_frames"}  # by whether in keV
-DTYPES: Final[dict[str, np.dtype[Any]]] = {
-    "uint8": np.dtype("|u1"),
-    "uint16": np.dtype("<u2"),
-    "uint32": np.dtype("<u4"),
-    "uint64": np.dtype("<u8"),
-    "float": np.dtype("<f4"),
-}
+REORDERED_FRAMES: Final = 1000  # among several processes of odin; what falls further is a new count
+REST_S: Final = 1.0  # after which no frame is late
+REMEMBERED: Final = 1000  # names of acquisitions
 LOG: Final = logging.getLogger(__name__)
 
-Name = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f]*$")]
 
+class _Acquisitions:
+    """Gives each acquisition a series of its own, also where odin uses a name again."""
 
-class _Header(msgspec.Struct):
-    """What comes with each frame; odin may add fields, and writes the shape as strings."""
+    def __init__(self) -> None:
+        self._uses: dict[str, int] = {}
+        self._current: str | None = None
+        self._last = -1
 
-    frame_num: Count
-    acquisition_id: Name
-    dtype: Name
-    dsize: Count
-    dataset: Name
-    compression: Name
-    shape: Annotated[list[Side], msgspec.Meta(min_length=2, max_length=3)]
+    def begins(self, frame: LiveFrame, *, rested: bool) -> bool:
+        """Whether a frame is the first of an acquisition; ``rested``: after a while of silence."""
+        if frame.acquisition not in self._uses:
+            return True
+        if frame.acquisition != self._current:
+            return rested
+        fallen = self._last - frame.number
+        return fallen > REORDERED_FRAMES or (rested and fallen > 0)
 
+    def begin(self, name: str) -> bool:
+        """Take a name for a new acquisition; whether it is the first of all."""
+        first = self._current is None
+        self._uses[name] = self._uses.pop(name, 0) + 1
+        if len(self._uses) > REMEMBERED:
+            del self._uses[next(iter(self._uses))]
+        self._current, self._last = name, -1
+        return first
 
-class _Frame(NamedTuple):
-    """One frame, ``(rows, columns) uint16``."""
-
-    series: str
-    number: int
-    pixels: NDArray[np.uint16]
-
-
-class FrameReader:
-    """Turns the two parts of a LiveView message into a frame.
-
-    Parameters
-    ----------
-    dataset
-        Only its frames are taken; None: "raw_frames", or "processed_frames" of calibrated ones.
-    calibrated
-        Frames are float32, keV, instead of whole ADU.
-    """
-
-    def __init__(self, dataset: str | None = None, *, calibrated: bool = False) -> None:
-        self._dataset, self._calibrated = dataset or DATASETS[calibrated], calibrated
-        self._unpacker = Unpacker()
-
-    def read(self, parts: Sequence[Buffer]) -> _Frame:
-        """One frame.
-
-        Raises
-        ------
-        WireError
-            The parts are not a frame that can be counted, for whatever reason.
-        """
-        if len(parts) != 2:
-            raise WireError(f"parts: a LiveView message has 2 parts, not {len(parts)}.")
-        header = self._header(parts[0])
-        if header.dataset != self._dataset:
-            raise WireError(f"other_dataset: {header.dataset!r} is not {self._dataset!r}.")
-        dtype = DTYPES.get(header.dtype)
-        if dtype is None or self._calibrated != (header.dtype == "float"):
-            wanted = "float, keV" if self._calibrated else "whole ADU; --calibrated takes float"
-            raise WireError(f"dtype: frames are {header.dtype!r}, this run takes {wanted}.")
-        if header.dsize != len(parts[1]):
-            raise WireError(f"length: {len(parts[1])} bytes, the header says {header.dsize}.")
-        frame = self._unpacker.unpack(parts[1], header.compression, dtype, _image(header.shape))
-        return _Frame(header.acquisition_id or UNNAMED, header.frame_num, self._adu(frame))
-
-    def _header(self, part: Buffer) -> _Header:
-        if len(part) > MAX_HEADER_BYTES:
-            raise WireError(f"header: {len(part)} bytes, more than {MAX_HEADER_BYTES}.")
-        try:
-            return msgspec.json.decode(part, type=_Header, strict=False)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise WireError(f"header: {error}") from error
-
-    def _adu(self, frame: NDArray[Any]) -> NDArray[np.uint16]:
-        if self._calibrated:
-            return as_adu(frame)
-        if frame.dtype.itemsize > 2 and frame.max() > MAX_ADU:
-            raise WireError(f"value: {frame.max()} ADU, more than {MAX_ADU}.")
-        return frame.astype(np.uint16, copy=False)
-
-    def close(self) -> None:
-        """Let the memory go."""
-        self._unpacker.close()
-
-
-def _image(shape: list[int]) -> Shape:
-    """(rows, columns) of a shape that may say that it is one frame."""
-    if len(shape) == 3 and shape[0] != 1:
-        raise WireError(f"shape: {shape} is not one frame.")
-    return shape[-2], shape[-1]
+    def series(self, name: str, last: int) -> str:
+        """The series of frames up to the number ``last``."""
+        if name == self._current:
+            self._last = max(self._last, last)
+        uses = self._uses[name]
+        return (name or UNNAMED) + (f" ({uses})" if uses > 1 else "")
 
 
 class OdinSource:
     """Frames of a LiveView publisher as messages, in batches.
 
     Each acquisition is a series and one exposure. The first is taken from the first frame seen, as
-    nobody knows how much of it came before; later ones from frame 0.
+    nobody knows how much of it came before; later ones from frame 0. A name that is used again is
+    another acquisition: the number falls far, or at all after a while of silence.
 
     Parameters
     ----------
@@ -159,7 +100,9 @@ class OdinSource:
         self.rejected: Counter[str] = Counter()
         self._rate_hz = frame_rate_hz
         self._reader = FrameReader(dataset, calibrated=calibrated)
-        self._series: str | None = None
+        self._acquisitions, self._heard_s = _Acquisitions(), time.monotonic()
+        # odin sends no times. What is read now came after the queue was last seen empty.
+        self._empty_s = time.time()
         limit = max(2, int(high_water_mark_mb * MB / frame_bytes))
         self._endpoint = Endpoint(zmq.SUB, address, bind=False, high_water_mark=limit)
         self._endpoint.socket.subscribe(b"")
@@ -176,13 +119,15 @@ class OdinSource:
                 yield None
             yield from self._messages(frames)
 
-    def _receive(self) -> list[_Frame]:
+    def _receive(self) -> list[LiveFrame]:
         """Frames of the next moment, at most a batch."""
-        socket, frames = self._endpoint.socket, list[_Frame]()
+        socket, frames = self._endpoint.socket, list[LiveFrame]()
         deadline_s = time.monotonic() + POLL_MS / 1e3
         while len(frames) < BATCH_FRAMES and (left_s := deadline_s - time.monotonic()) > 0:
-            if not socket.poll(math.ceil(1e3 * left_s)):
-                break
+            if not socket.poll(0):
+                self._empty_s = time.time()
+                if not socket.poll(math.ceil(1e3 * left_s)):
+                    break
             parts = socket.recv_multipart(copy=False)
             try:
                 frames.append(self._reader.read([part.buffer for part in parts]))
@@ -191,31 +136,33 @@ class OdinSource:
         return frames
 
     def _reject(self, error: WireError) -> None:
-        reason = str(error).split(":", 1)[0]
+        reason = error.reason
         if not self.rejected[reason]:
             LOG.warning("a LiveView message was not taken: %s", error)
         self.rejected[reason] += 1
 
-    def _messages(self, frames: list[_Frame]) -> Iterator[AnyMessage]:
+    def _messages(self, frames: list[LiveFrame]) -> Iterator[AnyMessage]:
         """The same frames in messages of consecutive ones; a new acquisition is announced."""
+        rested = bool(frames) and time.monotonic() - self._heard_s > REST_S
         for _, together in groupby(enumerate(frames), key=_belongs):
             run = [frame for _, frame in together]
             first = run[0]
-            if first.series != self._series:
+            if self._acquisitions.begins(first, rested=rested):
                 yield from self._announce(first)
             yield Frames(
-                series=first.series,
+                series=self._acquisitions.series(first.acquisition, run[-1].number),
                 first_frame=first.number,
-                timestamp_s=time.time(),
+                timestamp_s=self._empty_s,
                 frames=np.stack([frame.pixels for frame in run]),
             )
+            rested, self._heard_s = False, time.monotonic()
 
-    def _announce(self, frame: _Frame) -> Iterator[AnyMessage]:
-        first_frame = frame.number if self._series is None else 0
+    def _announce(self, frame: LiveFrame) -> Iterator[AnyMessage]:
+        first_frame = frame.number if self._acquisitions.begin(frame.acquisition) else 0
+        series = self._acquisitions.series(frame.acquisition, frame.number)
         rows, columns = frame.pixels.shape
-        self._series = frame.series
         yield Start(
-            series=frame.series,
+            series=series,
             rows=rows,
             columns=columns,
             frame_rate_hz=self._rate_hz,
@@ -223,7 +170,7 @@ class OdinSource:
             first_frame=first_frame,
             detector="odin LiveView",
         )
-        yield Segment(series=frame.series, number=1, first_frame=first_frame)
+        yield Segment(series=series, number=1, first_frame=first_frame)
 
     def close(self) -> None:
         """Close the socket; what was not read yet is lost to this receiver."""
@@ -231,8 +178,8 @@ class OdinSource:
         self._reader.close()
 
 
-def _belongs(numbered: tuple[int, _Frame]) -> tuple[str, int, Shape]:
+def _belongs(numbered: tuple[int, LiveFrame]) -> tuple[str, int, Shape]:
     """What consecutive frames of one acquisition have in common."""
     place, frame = numbered
     rows, columns = frame.pixels.shape
-    return frame.series, frame.number - place, (rows, columns)
+    return frame.acquisition, frame.number - place, (rows, columns)

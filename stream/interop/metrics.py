@@ -97,6 +97,7 @@ def _frames(report: Report) -> Iterator[Metric]:
         rejected.add_metric([reason], count)
     yield rejected
     yield _gauge("frame_rate_hz", "Frames per second", report.rate_hz)
+    yield _gauge("queued_bytes", "What has arrived and waits", report.queued.now_bytes)
     yield _gauge("stopped", "1 when the run is over", float(report.stopped))
     if report.backlog_ms is not None:
         yield _gauge("backlog_ms", "Age of the newest frame when counted", report.backlog_ms)

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from hexlive.stream.model import AnyMessage, End, Frames, Segment, Start
-from hexlive.stream.wire import encode
+from hexlive.stream.wire import WireError, decode, encode
 
 Parts = list[bytes]
 Messages = Sequence[AnyMessage]
@@ -48,9 +48,9 @@ class Injected:
 Fault = Callable[[Messages, np.random.Generator], Injected]
 
 
-def packed(message: AnyMessage) -> Parts:
+def packed(message: AnyMessage, *, checked: bool = False) -> Parts:
     """The bytes of a message."""
-    return [bytes(part) for part in encode(message)]
+    return [bytes(part) for part in encode(message, checked=checked)]
 
 
 def frame_numbers(messages: Messages) -> set[int]:
@@ -185,6 +185,16 @@ def unknown_type(messages: Messages, random: np.random.Generator) -> Injected:
     )
 
 
+def flipped_in_header(messages: Messages, random: np.random.Generator) -> Injected:
+    """One bit is flipped in the headers of some batches, all of which carry a checksum."""
+    return _flipped(messages, random, part=0)
+
+
+def flipped_in_blob(messages: Messages, random: np.random.Generator) -> Injected:
+    """One bit is flipped in the blobs of some batches, all of which carry a checksum."""
+    return _flipped(messages, random, part=1)
+
+
 def end_twice(messages: Messages, random: np.random.Generator) -> Injected:
     """The end is announced twice, and a batch before it is lost."""
     gone = _without(messages, {_batches(messages)[2]})
@@ -244,8 +254,8 @@ FAULTS: Final[dict[str, Fault]] = {
     for fault in (
         sound, lost_batches, lost_burst, lost_frames, duplicates, reordered, late_for_its_segment,
         truncated, part_missing, part_too_many, wrong_dtype, wrong_length, wrong_shape, huge_sizes,
-        garbage, deep_json, unknown_type, end_twice, end_before_data, late_join,
-        sender_starts_again, series_changes, no_end,
+        garbage, deep_json, unknown_type, flipped_in_header, flipped_in_blob, end_twice,
+        end_before_data, late_join, sender_starts_again, series_changes, no_end,
     )
 }  # fmt: skip
 
@@ -274,6 +284,33 @@ def _damaged(
     ]
     survivors = [each for i, each in enumerate(messages) if i not in chosen]
     return Injected(sent, survivors, Counter({reason: len(chosen)}))
+
+
+def _flipped(messages: Messages, random: np.random.Generator, part: int) -> Injected:
+    """One bit of every fourth batch; which check of the header finds it depends on the bit."""
+    chosen = set(_batches(messages)[::EVERY])
+    sent, why = [], Counter[str]()
+    for i, each in enumerate(messages):
+        parts = packed(each, checked=True)
+        if i in chosen:
+            parts[part] = _with_flip(parts[part], int(random.integers(8 * len(parts[part]))))
+            why[_refusal(parts)] += 1
+        sent.append(parts)
+    return Injected(sent, [each for i, each in enumerate(messages) if i not in chosen], why)
+
+
+def _with_flip(blob: bytes, bit: int) -> bytes:
+    flipped = bytearray(blob)
+    flipped[bit // 8] ^= 1 << bit % 8
+    return bytes(flipped)
+
+
+def _refusal(parts: Parts) -> str:
+    try:
+        decode(parts)
+    except WireError as error:
+        return error.reason
+    raise AssertionError("a flipped bit passed the checksum")
 
 
 def _with_array(more: int = 0, **fields: Any) -> Change:

@@ -58,7 +58,12 @@ def scan_images(phantom: Phantom, settings: ScanSettings, seed: int) -> Iterator
 
 
 def scan_messages(
-    series: str, number: int, state: int, scan: ScanSettings, seed: int
+    series: str,
+    number: int,
+    state: int,
+    scan: ScanSettings,
+    seed: int,
+    started_s: float | None = None,
 ) -> Iterator[AnyMessage]:
     """A CT scan of the cell in this state."""
     yield ScanStart(
@@ -69,6 +74,7 @@ def scan_messages(
         n_images=scan.n_images,
         pixel_um=scan.pixel_um,
         state=state,
+        started_s=started_s,
     )
     sent = 0
     for batch in scan_images(make_phantom(state, scan, seed), scan, seed):

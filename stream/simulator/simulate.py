@@ -229,9 +229,11 @@ class Simulator:
             last_of_state = segment.number % len(settings.regions) == 0
             if last_of_state and segment.state in settings.ct_after_states:
                 n_scans += 1
+                end = segment.first_frame + settings.frames_per_segment
                 yield from scan_messages(
-                    series, n_scans, segment.state, settings.scan, settings.seed
-                )
+                    series, n_scans, segment.state, settings.scan, settings.seed,
+                    started_s + end / detector.frame_rate_hz,
+                )  # fmt: skip
         yield End(series=series, last_frame=settings.n_frames - 1)
 
     def _segments(self, series: str, started_s: float) -> Iterator[Segment]:

@@ -1,4 +1,6 @@
 import json
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from hexlive.benchmarks.kernels import COLUMNS
 from hexlive.kernels.backend import BackendUnavailableError
 
 SMALL = {
+    "reconstruct": ("--size", "40/60", "--ct-turns", "2"),
     "kernels": ("--backend", "cpu", "--turns", "2", "--frames", "32"),
     "throughput": ("--seconds", "0.2", "--rounds", "1", "--sustain", "0"),
     "soak": ("--soak", "1"),
@@ -105,6 +108,33 @@ def test_without_a_gpu_its_figures_are_absent_and_the_table_says_so(
     assert {row["backend"] for row in record["rows"]} == {"cpu"}
     assert any(note.startswith("No CUDA figures: ") for note in record["notes"])
     assert document["gpu"] is None
+
+
+def test_reconstructions_are_compared_with_other_programs_and_with_the_phantom(
+    bench: Bench, tmp_path: Path
+) -> None:
+    document = measured(bench, tmp_path / "r.json", "reconstruct")
+    record = document["suites"]["reconstruct"]
+    rows = {row["program"]: row for row in record["rows"]}
+    assert {"fourier", "numba", "ASTRA FBP", "scikit-image", "algotom fbp"} <= set(rows)
+    assert all(row["seconds_per_slice"] > 0 < row["to_bare"] for row in rows.values())
+    assert rows["bare finufft"]["rmse"] is None
+    assert rows["fourier"]["rmse"] <= min(
+        row["rmse"] for row in rows.values() if row["rmse"] is not None
+    )
+    chunks = next(note for note in record["notes"] if "12 rows of 40 columns" in note)
+    within, peak = (int(found) for found in re.findall(r"(\d+) MiB", chunks))
+    assert peak <= within
+
+
+def test_an_absent_program_is_said_and_left_out(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "algotom.rec.reconstruction", None)
+    document = measured(bench, tmp_path / "r.json", "reconstruct")
+    record = document["suites"]["reconstruct"]
+    assert not any("algotom" in row["program"] for row in record["rows"])
+    assert any("algotom needs algotom.rec.reconstruction" in note for note in record["notes"])
 
 
 @pytest.mark.usefixtures("no_gpu")

@@ -133,6 +133,57 @@ def test_counts_do_not_depend_on_how_frames_are_batched(
     )
 
 
+@given(case=cases(), cut=st.integers(0, 6))
+@settings(relaxed, max_examples=60)
+def test_counts_loaded_and_frames_added_are_the_counts_of_all(
+    assert_same: AssertSame, open_here: Open, case: Any, cut: int
+) -> None:
+    first, frames, options = case
+    before = (first, frames[:cut])
+    after = (first + cut + 1, frames[cut:])  # one is missing, so that neither needs the other
+    backend = open_here(**options)
+    backend.load(count(open_here, [before], **options))
+    backend.add(after[1], after[0])
+    assert_same(backend.snapshot(), count(open_here, [before, after], **options))
+    other_way_round = open_here(**options)
+    other_way_round.add(after[1], after[0])
+    other_way_round.load(count(open_here, [before], **options))
+    assert_same(other_way_round.snapshot(), backend.snapshot())
+
+
+def test_a_load_does_not_come_between_two_frames(open_here: Open, make_pixels: MakePixels) -> None:
+    frames = np.full((2, 1, 1), 9, np.uint16)
+    events = EventSettings(next_frame=True)
+    options = {"events": events, "spectrum": AXIS, "pixels": make_pixels((1, 1))}
+    backend = open_here(**options)
+    backend.add(frames[:1], 4)
+    backend.load(count(open_here, [(9, frames[:1])], **options))
+    backend.add(frames[1:], 5)
+    assert backend.snapshot().dropped_hits["next_frame"] == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"spectrum": AXES[1]}, r"The counts are \(4, 5, 103\), these counters are \(4, 5, 16\)"),
+        ({"shape": (5, 4)}, r"The counts are \(5, 4, 16\)"),
+        ({"events": EventSettings(keep_multiplicity=True)}, r"events\.keep_multiplicity"),
+    ],
+)
+def test_counts_of_another_kind_are_refused_whole(
+    open_here: Open, make_pixels: MakePixels, other: Any, sentence: str
+) -> None:
+    plain = {"events": EventSettings(), "spectrum": AXIS}
+    shape = other.get("shape", (4, 5))
+    options = {**plain, **{name: other[name] for name in plain if name in other}}
+    frames = np.full((1, *shape), 9, np.uint16)
+    counts = count(open_here, [(0, frames)], **options, pixels=make_pixels(shape))
+    backend = open_here(**plain, pixels=make_pixels((4, 5)))
+    with pytest.raises(ValueError, match=sentence):
+        backend.load(counts)
+    assert backend.snapshot().n_frames == backend.snapshot().hits.sum() == 0
+
+
 @given(case=cases(), extra=cases())
 @settings(relaxed, max_examples=60)
 def test_clear_leaves_nothing_behind(

@@ -141,6 +141,16 @@ def test_an_energy_at_the_end_of_the_axis_stays_with_its_pixel(make_pixels) -> N
     assert np.argwhere(counts.over).tolist() == [[2, 2]]
 
 
+def test_counts_loaded_and_frames_added_are_the_counts_of_all(make_pixels, assert_same) -> None:
+    frames = np.random.default_rng(3).integers(0, 9, (6, *SHAPE)).astype(np.uint16)
+    whole, first, second = (chain(make_pixels(SHAPE)) for _ in range(3))
+    whole.add(frames, 0)
+    first.add(frames[:4], 0)
+    second.add(frames[4:], 4)
+    second.load(first.snapshot())
+    assert_same(second.snapshot(), whole.snapshot())
+
+
 def test_nothing_is_left_of_older_frames(make_pixels) -> None:
     backend = chain(make_pixels(SHAPE))
     backend.add(one_frame(SHAPE, p22=5), 0)

@@ -50,6 +50,12 @@ def test_a_recorder_that_failed_alarms_with_its_sentence(snapshot: Snapshot) -> 
     assert value(failed, "recording") == ("FAILED", "alarm")
 
 
+def test_the_recording_says_how_much_it_has(snapshot: Snapshot) -> None:
+    growing = health(snapshot, written_mb=1234.4, written_mb_per_s=70.9, unwritten_mb=3.0)
+    (tile,) = (tile for tile in tiles(growing) if tile.label == "recording")
+    assert tile.hint == "Recorded 1,234 MB, 71 MB/s; 3 MB wait to be written."
+
+
 def test_a_reconstruction_under_way_is_announced(snapshot: Snapshot) -> None:
     busy = replace(snapshot, ct=replace(snapshot.ct, status="reconstructing"))
     assert "CT 4 reconstructing" in banner(busy, "fresh", "").text
@@ -149,3 +155,10 @@ def test_only_known_facts_of_a_reconstruction_are_listed(snapshot: Snapshot) -> 
     assert "14.2 s" in facts
     assert "Ra 3.42 µm" in facts
     assert "Rq" not in facts
+
+
+def test_the_banner_says_what_a_pattern_of_losses_looks_like(snapshot: Snapshot) -> None:
+    sentence = "1 of every 2 messages are missing: another receiver is connected to this sender."
+    text, level = banner(health(snapshot, suspicions=(sentence,)), "fresh", "")
+    assert sentence in text
+    assert level == "alarm"

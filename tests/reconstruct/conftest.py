@@ -1,46 +1,83 @@
-"""A phantom of disks, whose slices and projections are known exactly."""
+"""A slice of disks and ellipses, whose slices and projections are known exactly."""
 
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
+import scipy.sparse
 from numpy.typing import NDArray
 
+from hexlive.benchmarks.ellipses import Ellipse, Ellipses
 
-class Disks:
-    """Disks ``(x, y, radius, attenuation)`` in pixels from the axis, and per pixel."""
 
-    def __init__(self, *disks: tuple[float, float, float, float]) -> None:
-        self.disks = disks
-
-    def sinogram(
-        self, angles_rad: NDArray[np.float64], centre_px: float, columns: int
-    ) -> NDArray[np.float32]:
-        """Line integrals ``(1, angles, columns)``, averaged over the width of each column."""
-        edges = np.arange(columns + 1) - 0.5 - centre_px
-        total = np.zeros((len(angles_rad), columns))
-        for x, y, radius, attenuation in self.disks:
-            middle = x * np.cos(angles_rad) + y * np.sin(angles_rad)
-            s = np.clip((edges - middle[:, None]) / radius, -1, 1)
-            area = radius**2 * (s * np.sqrt(1 - s**2) + np.arcsin(s))
-            total += attenuation * np.diff(area, axis=1)
-        return total[None].astype(np.float32)
+class FlatParts(Ellipses):
+    """Ellipses with the parts of their slice that are flat."""
 
     def flat_parts(self, size: int, margin_px: float = 3) -> list[tuple[NDArray[np.bool_], float]]:
         """Voxels ``(size, size)`` far from every edge, level by level, and their attenuation."""
         axis = np.arange(size) - (size - 1) / 2
-        distance = [np.hypot(axis - x, axis[:, None] - y) - r for x, y, r, _ in self.disks]
-        far_from_edges = np.min(np.abs(distance), axis=0) > margin_px
-        value = sum(d[3] * (near < 0) for d, near in zip(self.disks, distance, strict=True))
-        return [
-            (far_from_edges & (value == level), float(level)) for level in np.unique(value) if level
-        ]
+        x, y = axis, axis[:, None]
+        far_from_edges = np.ones((size, size), bool)
+        value = np.zeros((size, size))
+        for e in self.ellipses:
+            cos, sin = np.cos(e.turned_rad), np.sin(e.turned_rad)
+            across, along = (x - e.x) * cos + (y - e.y) * sin, (y - e.y) * cos - (x - e.x) * sin
+            ratio = np.hypot(across / e.semi_x, along / e.semi_y)
+            # The least distance for this ratio is that along the smaller semi-axis.
+            far_from_edges &= np.abs(ratio - 1) * min(e.semi_x, e.semi_y) > margin_px
+            value += e.attenuation * (ratio < 1)
+        levels = [level for level in np.unique(value.round(9)) if level]
+        return [(far_from_edges & np.isclose(value, level), float(level)) for level in levels]
 
 
 @pytest.fixture(scope="session")
-def disks() -> Disks:
+def disks() -> FlatParts:
     """A cell-like slice within 90 px: a body, a dense and a light part, none on the axis."""
-    return Disks((2, -3, 38, 0.01), (14, 8, 9, 0.02), (-15, -10, 8, -0.005))
+    return FlatParts(
+        Ellipse(2, -3, 38, 38, 0.0, 0.01),
+        Ellipse(14, 8, 12, 8, 0.6, 0.02),
+        Ellipse(-15, -10, 8, 8, 0.0, -0.005),
+    )
+
+
+class NumpyAsCupy(ModuleType):
+    """NumPy under the names of CuPy, for what it shares with it and the little it has besides."""
+
+    def __init__(self, free_bytes: int = 1 << 30) -> None:
+        super().__init__("cupy")
+        self.synchronized = 0
+        self.cuda = SimpleNamespace(
+            runtime=SimpleNamespace(
+                getDeviceCount=lambda: 1, memGetInfo=lambda: (free_bytes, 2 * free_bytes)
+            ),
+            get_current_stream=lambda: SimpleNamespace(synchronize=self._synchronize),
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    def _synchronize(self) -> None:
+        self.synchronized += 1
+
+    @staticmethod
+    def asnumpy(array: NDArray[Any], out: NDArray[Any]) -> None:
+        out[:] = array
+
+
+@pytest.fixture
+def numpy_as_cupy(monkeypatch: pytest.MonkeyPatch) -> NumpyAsCupy:
+    """What stands for CuPy where there is no GPU: the engines for it run on NumPy's arrays."""
+    cupy = NumpyAsCupy()
+    parts = {"cupy": cupy, "cupyx.scipy.fft": scipy.fft, "cupyx.scipy.sparse": scipy.sparse}
+    for name in ("cupyx", "cupyx.scipy"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    for name, module in parts.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return cupy
 
 
 @pytest.fixture(scope="session")

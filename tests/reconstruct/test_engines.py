@@ -1,17 +1,23 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from hexlive.reconstruct import engines
-from hexlive.reconstruct.engines import EngineUnavailableError, fbp, open_engine, pick_engine
-from hexlive.reconstruct.geometry import Geometry, angular_weights, redundancy_weights
+from hexlive.benchmarks.ellipses import cell
+from hexlive.benchmarks.reconstructors import COMPARATORS
+from hexlive.reconstruct import optional
+from hexlive.reconstruct.engines import EngineUnavailableError, fbp, open_engine
+from hexlive.reconstruct.geometry import Geometry, field_of_view
 
-ENGINES = ["fourier", "numba", "astra-cpu"]
+ENGINES = ["fourier", "fourier-gpu", "numba", "astra-cpu"]
 N_ANGLES = 240
 ANGLES = np.arange(N_ANGLES) * np.pi / N_ANGLES
 CASES = [(96, 47.5), (97, 48.0), (96, 51.3), (97, 44.75)]
+
+
+pytestmark = pytest.mark.usefixtures("numpy_as_cupy")  # fourier-gpu runs on NumPy's arrays
+
+
+def rmse(image, truth, inside):
+    return np.sqrt(np.mean((image - truth)[inside] ** 2))
 
 
 def centroid(image):
@@ -32,16 +38,75 @@ def test_flat_regions_are_quantitative_to_one_percent(disks, engine, columns, ce
 @pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_is_displaced_by_a_part_of_a_pixel(disks, engine, columns, centre_px):
     image = fbp(disks.sinogram(ANGLES, centre_px, columns), ANGLES, centre_px, engine)[0]
-    mass = [a * np.pi * r**2 for _, _, r, a in disks.disks]
-    truth = [np.average([disk[i] for disk in disks.disks], weights=mass) for i in (0, 1)]
+    mass = [e.attenuation * e.semi_x * e.semi_y for e in disks.ellipses]
+    truth = [np.average([e[i] for e in disks.ellipses], weights=mass) for i in (0, 1)]
     assert centroid(image) == pytest.approx(truth, abs=0.05)
 
 
 def test_engines_agree_within_their_interpolation(disks):
     sinogram = disks.sinogram(ANGLES, 50.2, 96)
-    images = [fbp(sinogram, ANGLES, 50.2, engine)[0] for engine in ENGINES]
-    assert np.std(images[1] - images[0]) < 0.05 * np.std(images[0])
-    assert np.std(images[2] - images[1]) < 0.02 * np.std(images[0])
+    images = {engine: fbp(sinogram, ANGLES, 50.2, engine)[0] for engine in ENGINES}
+    scale = np.std(images["fourier"])
+    assert np.std(images["numba"] - images["fourier"]) < 0.05 * scale
+    assert np.std(images["astra-cpu"] - images["fourier"]) < 0.05 * scale
+    assert np.std(images["fourier-gpu"] - images["fourier"]) < 1e-3 * scale
+
+
+def astra_fbp(sinogram, angles_rad):
+    """ASTRA's own filtered back-projection with the linear projector."""
+    program = COMPARATORS["ASTRA FBP"](-angles_rad, sinogram.shape[-1])
+    return program.run(sinogram)[0]
+
+
+@pytest.mark.parametrize(("columns", "n_angles"), [(96, 150), (97, 150), (200, 240)])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_fourier_errs_less_than_astra_and_no_engine_more(engine, columns, n_angles):
+    phantom, inside = cell(columns / 2), field_of_view(columns)
+    angles_rad = np.arange(n_angles) * np.pi / n_angles
+    sinogram = phantom.sinogram(angles_rad, (columns - 1) / 2, columns)
+    truth = phantom.image(columns)
+    limit = rmse(astra_fbp(sinogram, angles_rad), truth, inside)
+    found = rmse(fbp(sinogram, angles_rad, (columns - 1) / 2, engine)[0], truth, inside)
+    assert found <= (1 if engine.startswith("fourier") else 1.02) * limit
+    # Wherever the axis is, the Fourier engines do not err more, and linear interpolation little.
+    wide = columns + 40
+    moved = phantom.sinogram(angles_rad, columns / 2 + 7.3, wide)
+    geometry = Geometry(angles_rad=angles_rad, centre_px=columns / 2 + 7.3, columns=wide)
+    image = open_engine(engine, geometry)(moved)[0, 20:-20, 20:-20]
+    allowed = {"numba": 1.1, "astra-cpu": 1.3}.get(engine, 1.03)
+    assert rmse(image, truth, inside) <= allowed * limit
+
+
+ANGLES_OF = {
+    "duplicated": np.sort(np.concatenate([ANGLES, ANGLES[::3], ANGLES[:5]])),
+    "uneven": np.cumsum(np.random.default_rng(5).uniform(0.2, 1.8, N_ANGLES)) * np.pi / N_ANGLES,
+    "more than half a turn": np.arange(300) * np.pi / 240,
+    "backwards": ANGLES[::-1],
+    "from -90 degrees": ANGLES - np.pi / 2,
+    "a full turn": np.arange(2 * N_ANGLES) * np.pi / N_ANGLES,
+}
+
+
+@pytest.mark.parametrize("name", ANGLES_OF)
+@pytest.mark.parametrize("engine", ["fourier", "numba"])
+def test_weights_come_from_the_angles_as_measured(disks, engine, name):
+    angles_rad = ANGLES_OF[name]
+    image = fbp(disks.sinogram(angles_rad, 50.2, 96), angles_rad, 50.2, engine)[0]
+    even = fbp(disks.sinogram(ANGLES, 50.2, 96), ANGLES, 50.2, engine)[0]
+    for inside, attenuation in disks.flat_parts(96):
+        assert image[inside].mean() == pytest.approx(attenuation, rel=0.01)
+    assert np.std(image - even) < 0.05 * np.std(even)
+
+
+@pytest.mark.parametrize("engine", ["fourier", "numba"])
+def test_a_tilted_axis_is_a_centre_per_row(disks, engine):
+    centres_px = np.array([46.2, 47.0, 48.9])
+    rows = [disks.sinogram(ANGLES, centre_px, 96) for centre_px in centres_px]
+    geometry = Geometry(angles_rad=ANGLES, centre_px=47.0, columns=96)
+    volume = open_engine(engine, geometry)(np.concatenate(rows), centres_px - 47.0)
+    for image, row, centre_px in zip(volume, rows, centres_px, strict=True):
+        single = fbp(row, ANGLES, centre_px, engine)[0]
+        assert np.std(image - single) < 0.05 * np.std(single)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -51,7 +116,7 @@ def test_slices_do_not_mix(disks, engine):
     volume = fbp(stack, ANGLES, 47.5, engine)
     single = fbp(one, ANGLES, 47.5, engine)[0]
     for factor, image in enumerate(volume):
-        np.testing.assert_allclose(image, factor * single, atol=1e-4 * volume.max())
+        np.testing.assert_allclose(image, factor * single, atol=2e-4 * volume.max())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -70,13 +135,6 @@ def test_order_of_projections_does_not_matter(disks, engine):
     sinogram = disks.sinogram(ANGLES, 50.2, 96)
     shuffled = fbp(sinogram[:, order], ANGLES[order], 50.2, engine)
     np.testing.assert_allclose(shuffled, fbp(sinogram, ANGLES, 50.2, engine), atol=2e-5)
-
-
-def test_a_full_turn_gives_the_same_as_half(disks):
-    full = np.arange(2 * N_ANGLES) * np.pi / N_ANGLES
-    image = fbp(disks.sinogram(full, 46.0, 96), full, 46.0)
-    half = fbp(disks.sinogram(ANGLES, 46.0, 96), ANGLES, 46.0)
-    assert np.std(image - half) < 0.02 * np.std(half)
 
 
 @pytest.mark.parametrize("centre_px", [12.3, 52.6])
@@ -98,52 +156,14 @@ def test_beyond_the_circle_there_is_nothing(disks):
     assert image.dtype == np.float32
 
 
-@given(arrays(float, st.integers(2, 40), elements=st.floats(-10, 10)))
-def test_angular_weights_share_half_a_turn(angles_rad):
-    weights = angular_weights(angles_rad)
-    assert weights.min() >= 0
-    assert weights.sum() == pytest.approx(np.pi)
-
-
-def test_angular_weights_are_equal_for_equal_steps_and_halved_for_repeats():
-    np.testing.assert_allclose(angular_weights(ANGLES), np.pi / N_ANGLES)
-    repeated = angular_weights(np.append(ANGLES, ANGLES[7]))
-    assert repeated[7] + repeated[-1] == pytest.approx(np.pi / N_ANGLES)
-
-
-@given(st.floats(1.0, 62.0))
-def test_opposite_rays_of_a_full_turn_share_one_weight(centre_px):
-    weights = redundancy_weights(centre_px, 64)
-    column = np.arange(64.0)
-    opposite = 2 * centre_px - column
-    both = (opposite >= 0) & (opposite <= 63)
-    total = weights + np.interp(opposite, column, weights)
-    np.testing.assert_allclose(total[both], 1, atol=0.2 / min(centre_px, 63 - centre_px))
-    np.testing.assert_allclose(weights[~both], 1)
-
-
-def test_auto_takes_numba_where_finufft_is_absent(monkeypatch):
-    assert pick_engine("auto") == "fourier"
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    assert pick_engine("auto") == "numba"
-
-
-@pytest.mark.parametrize("engine", ["fourier", "astra-cpu", "astra"])
+@pytest.mark.parametrize("engine", ["fourier", "fourier-gpu", "astra-cpu", "astra"])
 def test_a_missing_library_is_named_with_what_to_install(monkeypatch, disks, engine):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(engines, "import_module", absent)
-    with pytest.raises(EngineUnavailableError, match=r"pip install 'hexlive\[ct\]'"):
+    monkeypatch.setattr(optional, "import_module", absent)
+    with pytest.raises(EngineUnavailableError, match=r"pip install 'hexlive\[c"):
         fbp(disks.sinogram(ANGLES, 47.5, 96), ANGLES, 47.5, engine)
-
-
-def test_astra_without_a_gpu_is_refused_before_it_kills_the_process(disks):
-    astra = pytest.importorskip("astra")
-    if astra.use_cuda():
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(EngineUnavailableError, match="needs an NVIDIA GPU"):
-        fbp(disks.sinogram(ANGLES, 47.5, 96), ANGLES, 47.5, "astra")
 
 
 @pytest.mark.parametrize(

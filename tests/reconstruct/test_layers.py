@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 
 from hexlive.reconstruct.components import ComponentSettings
-from hexlive.reconstruct.layers import settings_from_ct, sheet_volume_mm3
+from hexlive.reconstruct.layers import region_bottoms_mm, settings_from_ct, sheet_volume_mm3
 
 VOXEL_MM = 0.01
 SHEET_MM = 0.264
 
 
 def layered(cathode_mm: float = 0.065, electrolyte_mm: float = 0.030) -> dict[str, np.ndarray]:
-    """Cathode, electrolyte and anode one above the other, each slice 4 x 5 voxels."""
+    """Cathode, electrolyte and anode one above the other, each slice 20 voxels."""
     fine = 20  # voxels are 0.5 um high before they are thinned out
     height = np.arange(0, 0.7, VOXEL_MM / fine)
     starts = {"cathode": 0.0, "electrolyte": cathode_mm, "anode": cathode_mm + electrolyte_mm}
     ends = {"cathode": cathode_mm, "electrolyte": cathode_mm + electrolyte_mm, "anode": 1.0}
     return {
         name: np.repeat((height >= starts[name] - 1e-9) & (height < ends[name] - 1e-9), 20)
-        .reshape(-1, 4, 5)
+        .reshape(-1, 20).sum(axis=1)
         for name in starts
     }  # fmt: skip
 
@@ -41,16 +41,37 @@ def test_the_papers_fractions_come_from_the_papers_layers() -> None:
 
 
 def test_slices_that_the_beam_cuts_count_in_part() -> None:
-    full = np.ones((10, 2, 2), bool)
+    full = np.full(10, 4)
     assert sheet_volume_mm3(full, 0.1, 0.05, 0.33) == pytest.approx(0.33 * 0.04)
 
 
 def test_a_beam_beside_the_volume_is_refused() -> None:
     with pytest.raises(ValueError, match="leaves the CT volume"):
-        sheet_volume_mm3(np.ones((10, 2, 2), bool), 0.1, 0.9, 0.2)
+        sheet_volume_mm3(np.full(10, 4), 0.1, 0.9, 0.2)
 
 
 def test_a_cell_without_lithium_is_refused() -> None:
-    masks = layered() | {"anode": np.zeros((1400, 4, 5), bool)}
+    masks = layered() | {"anode": np.zeros(1400, int)}
     with pytest.raises(ValueError, match="anode_mm3 must be positive"):
         settings_from_ct(masks, VOXEL_MM / 20, {1: 0.0, 2: 0.065, 3: 0.095}, SHEET_MM)
+
+
+def test_the_sheet_beam_is_set_to_the_faces_of_the_layers() -> None:
+    bottoms = region_bottoms_mm(layered(), VOXEL_MM / 20)
+    assert bottoms == pytest.approx({1: 0.0, 2: 0.065, 3: 0.095}, abs=VOXEL_MM / 40)
+
+
+def test_a_face_between_two_slices_is_where_half_of_the_layer_is() -> None:
+    cathode = np.array([0, 20, 100, 100, 60, 0])
+    anode = np.array([0, 0, 0, 0, 50, 100])
+    bottoms = region_bottoms_mm({"cathode": cathode, "anode": anode}, 0.1)
+    assert bottoms == pytest.approx({1: 0.2 - 0.0125, 2: 0.4 + 0.0667, 3: 0.45}, abs=0.001)
+
+
+def test_a_cell_whose_cathode_was_not_found_is_refused() -> None:
+    areas = layered()
+    del areas["cathode"]
+    with pytest.raises(ValueError, match=r"cathode was not found.*sheet_bottom_um"):
+        region_bottoms_mm(areas, VOXEL_MM)
+    with pytest.raises(ValueError, match="shows no cathode"):
+        settings_from_ct(areas, VOXEL_MM / 20, {1: 0.0, 2: 0.065, 3: 0.095}, SHEET_MM)

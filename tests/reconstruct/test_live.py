@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from hexlive.reconstruct.geometry import angular_weights
-from hexlive.reconstruct.live import LiveSlice, growing_weights, warm_up
+from hexlive.reconstruct.live import LiveSlice, growing_weights
 from hexlive.reconstruct.scan import Scan
 from hexlive.reconstruct.tomography import TomographySettings, reconstruct
 
 COLUMNS, N_ROWS, N_ANGLES, ROW = 96, 3, 120, 1
 CENTRE_PX = 50.3
-SETTINGS = TomographySettings(centre=CENTRE_PX, rings="none")
+SETTINGS = TomographySettings(centre=CENTRE_PX, rings="none", engine="numba")
 BEAM, DARK = 40_000, 100
 BATCH = 16
 HALF_TURN = np.arange(N_ANGLES) * 180 / N_ANGLES
@@ -139,7 +139,6 @@ def test_blank_projections_are_left_out(disks):
 
 
 def test_too_few_projections_are_no_slice(disks):
-    warm_up(SETTINGS, COLUMNS)
     live, _ = grown(images(disks, HALF_TURN[:2]), HALF_TURN[:2], early=references())
     assert live is None
 

@@ -122,3 +122,17 @@ def free_addresses() -> list[str]:
     with ExitStack() as stack:
         servers = [stack.enter_context(create_server(("127.0.0.1", 0))) for _ in range(2)]
         return [f"tcp://127.0.0.1:{server.getsockname()[1]}" for server in servers]
+
+
+@pytest.fixture
+def calibration_80(tmp_path: Path) -> Path:
+    """Calibration file of a whole camera."""
+    maps = Calibration(
+        pedestal_adu=np.full((80, 80), 1000, np.float32),
+        noise_adu=np.full((80, 80), 8, np.float32),
+        gradient_kev_per_adu=np.full((80, 80), 0.029, np.float32),
+        intercept_kev=np.full((80, 80), 0.1, np.float32),
+        mask=np.zeros((80, 80), np.uint8),
+    )
+    maps.save(tmp_path / "camera.h5")
+    return tmp_path / "camera.h5"

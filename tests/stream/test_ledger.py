@@ -1,11 +1,12 @@
 """The ledger accounts for every frame number exactly once."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexlive.stream.ledger import Ledger
+from hexlive.stream.ledger import Ledger, LedgerState
 from hexlive.stream.model import (
     AnyMessage,
     Cycler,
@@ -60,6 +61,33 @@ def test_each_number_is_counted_once_however_batches_overlap_or_reorder(
     assert tally.totals.expected == tally.totals.received + tally.totals.lost
     assert tally.totals.received == len(sent)
     assert ledger.rejected["duplicate"] == sum(length for _, length in pieces) - len(sent)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=20),
+    st.integers(0, 20),
+    st.booleans(),
+)
+def test_a_ledger_restored_from_its_state_decides_as_the_one_before(
+    pieces: list[tuple[int, int]], cut: int, ended: bool
+) -> None:
+    messages = [start(), *(batch(a, length) for a, length in pieces)]
+    messages.insert(len(messages) // 2, Segment(series="s", number=2, first_frame=20))
+    if ended:
+        messages.append(End(series="s", last_frame=80))
+    unbroken, before, after = (Ledger(SHAPE, 9000.0) for _ in range(3))
+    for message in messages[:cut]:
+        unbroken.accept(message)
+        before.accept(message)
+    written = msgspec.json.encode(before.state())
+    take(before, batch(70, 3))  # the state must not follow
+    after.restore(msgspec.json.decode(written, type=LedgerState))
+    for message in messages[cut:]:
+        one, other = unbroken.accept(message), after.accept(message)
+        assert frame_numbers(one.messages) == frame_numbers(other.messages)
+        assert (one.closed is None) == (other.closed is None)
+    assert msgspec.json.encode(unbroken.state()) == msgspec.json.encode(after.state())
+    assert unbroken.totals() == after.totals()
 
 
 def test_an_end_that_overtakes_frames_waits_for_them() -> None:
@@ -199,6 +227,22 @@ def test_a_segment_sent_twice_does_not_split_the_exposure() -> None:
     take(ledger, batch(0, 4))
     assert ledger.accept(segment) == ([], None)
     assert ledger.tally().totals == (4, 4)
+
+
+def test_a_segment_that_its_frames_overtook_names_their_exposure_and_clears_nothing() -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    take(ledger, start())
+    take(ledger, batch(0, 4))
+    named = Segment(series="s", number=1, first_frame=0, state=2, region=3)
+    [accepted], closed = ledger.accept(named)
+    assert isinstance(accepted, Segment)
+    assert (accepted.state, accepted.first_frame, closed) == (2, 0, None)
+    take(ledger, batch(4, 4))
+    assert ledger.tally().totals == (8, 8)
+    assert ledger.accept(named) == ([], None)  # what has a name keeps it
+    other = Segment(series="s", number=1, first_frame=0, state=1, region=3)
+    assert ledger.accept(other) == ([], None)
+    assert ledger.rejected == {"repeated_segment": 2}
 
 
 def test_totals_cover_every_series_of_the_run() -> None:

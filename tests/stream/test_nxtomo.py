@@ -1,11 +1,18 @@
+from types import SimpleNamespace
+
 import h5py
 import numpy as np
 import pytest
 
-from hexlive.reconstruct.scan import Scan
-from hexlive.reconstruct.segmentation import SurfaceSettings
-from hexlive.reconstruct.surface import anode_surface
-from hexlive.reconstruct.tomography import TomographySettings, reconstruct
+from hexlive.reconstruct.scan import Scan, ScanError
+from hexlive.reconstruct.surface import Surface, anode_surface
+from hexlive.reconstruct.surface_settings import SurfaceSettings
+from hexlive.reconstruct.tomography import (
+    ChunkedReconstruction,
+    TomographySettings,
+    reconstruct,
+)
+from hexlive.stream import files
 from hexlive.stream.files import FileError
 from hexlive.stream.layouts import FormatError
 from hexlive.stream.nxtomo import ScanFile, ScanGroup, read_scan, write_scan
@@ -157,6 +164,33 @@ def test_data_exchange_is_read(path):
     check(read_scan(path))
 
 
+def test_data_exchange_says_what_it_lacks(path):
+    with h5py.File(path, "w") as file:
+        file["exchange/data"] = IMAGES[2:6]
+        file["exchange/theta"] = np.deg2rad([0, 45, np.nan, 135, 180])
+        file["exchange/theta"].attrs["units"] = "radians"
+    scan = read_scan(path)
+    np.testing.assert_array_equal(scan.projections, IMAGES[[2, 3, 5]])
+    np.testing.assert_allclose(scan.angles_deg, [0, 45, 135])
+    assert scan.flats is None
+    assert scan.notes == (
+        "1 of 4 images have no angle and were left out.",
+        "The scan was cut short: 1 images lack their pixels or angle.",
+    )
+
+
+def test_data_exchange_follows_links_and_misses_what_is_gone(path):
+    with h5py.File(path.with_name("raw.h5"), "w") as file:
+        file["images"] = IMAGES[2:6]
+    with h5py.File(path, "w") as file:
+        file["exchange/data"] = h5py.ExternalLink("raw.h5", "images")
+        file["exchange/theta"] = ANGLES[2:6]
+    np.testing.assert_array_equal(read_scan(path).projections, IMAGES[2:6])
+    path.with_name("raw.h5").unlink()
+    with pytest.raises(FormatError, match=r"holds no projections|links to a file that is gone"):
+        read_scan(path)
+
+
 def test_only_the_rows_asked_for_are_read(path):
     write_scan(path, Scan(projections=IMAGES, flats=IMAGES, darks=None, angles_deg=ANGLES))
     scan = read_scan(path, rows=slice(1, 3))
@@ -237,42 +271,61 @@ def test_a_damaged_chunk_is_refused_in_one_sentence(path):
     content = bytearray(path.read_bytes())
     content[chunk.byte_offset : chunk.byte_offset + chunk.size] = b"\xff" * chunk.size
     path.write_bytes(content)
-    with pytest.raises(FormatError, match="damaged"):
+    with pytest.raises(ScanError, match=r"Images \d+ to \d+ cannot be read: .* damaged"):
         read_scan(path)
 
 
-def cell_result():
+def cell_scan() -> Scan:
+    sinogram = np.zeros((16, 20, 300), np.float32)
+    sinogram[:, :, 120:180] = 1
+    return Scan(projections=sinogram, flats=None, darks=None, angles_deg=np.arange(16) * 11.25)
+
+
+CELL_SETTINGS = TomographySettings(centre=149.5, pixel_um=2.0, engine="numba")
+
+
+def cell_surface() -> Surface:
     z, y, x = np.mgrid[:20, :64, :64] - np.array([0, 31.5, 31.5])[:, None, None, None]
     lithium = (z > 9) & (np.hypot(y, x) < 25)
-    sinogram = np.zeros((16, 20, 64), np.float32)
-    scan = Scan(projections=sinogram, flats=None, darks=None, angles_deg=np.arange(16) * 11.25)
-    scan.projections[:, :, 20:40] = 1
-    result = reconstruct(scan, TomographySettings(centre=31.5, pixel_um=2.0))
-    result.volume[:] = np.where(lithium, 0.01, 0.002)
-    return result
-
-
-def test_a_volume_file_holds_volume_provenance_and_surface(path):
-    result = cell_result()
     chosen = SurfaceSettings(classes=2, opening_radius_px=0)
-    surface = anode_surface(result.volume, result.pixel_um, chosen)
-    write_volume(path, result)
+    return anode_surface(np.where(lithium, 0.01, 0.002).astype(np.float32), 2.0, chosen)
+
+
+def test_a_volume_file_holds_volume_provenance_levels_and_surface(path):
+    expected, surface = reconstruct(cell_scan(), CELL_SETTINGS).volume, cell_surface()
+    told: list[float] = []
+    work = ChunkedReconstruction(cell_scan(), CELL_SETTINGS)
+    result, cuts = write_volume(path, work, told.append)
     add_surface(path, surface)
+    assert told[-1] == 1.0
     assert [p.name for p in path.parent.iterdir()] == ["scan.nxs"]
+    np.testing.assert_array_equal(cuts.xz, expected[:, 150])
     with h5py.File(path) as file:
         entry = file[file.attrs["default"]]
         assert entry["definition"][()] == b"NXtomoproc"
         data = entry[entry.attrs["default"]]
         volume = data[data.attrs["signal"]]
-        np.testing.assert_array_equal(volume, result.volume)
-        assert volume.chunks is not None
+        np.testing.assert_array_equal(volume, expected)
         assert [len(data[axis]) for axis in data.attrs["axes"]] == list(volume.shape)
         assert data["x"][1] - data["x"][0] == 2.0
         parameters = entry["reconstruction/parameters"]
-        assert parameters["centre_px"][()] == 31.5
-        assert parameters["engine"][()] == b"fourier"
+        assert parameters["centre_px"][()] == 149.5 == result.centre.px
+        assert parameters["engine"][()] == b"numba"
+        [level] = entry["levels"].values()
+        assert level.attrs["pixel_um"] == 4.0
+        blocks = expected.reshape(10, 2, 150, 2, 150, 2).mean(axis=(1, 3, 5))
+        np.testing.assert_allclose(level, blocks, rtol=1e-5, atol=1e-8)
         assert entry["surface"].attrs["ra_um"] == surface.ra_um
         np.testing.assert_array_equal(entry["surface/height_um"], surface.height_um)
+
+
+def test_a_full_disk_while_a_volume_is_written_is_one_sentence_and_leaves_nothing(
+    path, monkeypatch
+):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
+    with pytest.raises(FileError, match="No room"):
+        write_volume(path, ChunkedReconstruction(cell_scan(), CELL_SETTINGS))
+    assert not list(path.parent.iterdir())
 
 
 @pytest.mark.parametrize(

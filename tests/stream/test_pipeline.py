@@ -119,6 +119,17 @@ def test_a_request_to_stop_ends_the_run(run_messages: Run) -> None:
     assert last.totals == (0, 0)
 
 
+@pytest.mark.parametrize(("drain_s", "n_frames"), [(10.0, 8), (0.0, 0)])
+def test_a_stop_takes_what_a_live_source_has_here_already_but_not_for_ever(
+    make_source, drain_s: float, n_frames: int
+) -> None:
+    source = make_source([BEGIN, FIRST, ones(0, 4), ones(4, 4)])
+    source.live = True
+    pace = Pace(should_stop=lambda: True, drain_s=drain_s)
+    last = run(source, Ledger((2, 2), 100.0), [SumReducer()], [], [], pace)
+    assert last.totals == (n_frames, n_frames)
+
+
 @pytest.mark.parametrize(
     "after_gap",
     [[SECOND], [End(series=SERIES, last_frame=9)], [ones(10, 1)]],

@@ -1,5 +1,6 @@
 """A recording keeps every message; when it cannot, the run goes on and says so."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 from hexlive.stream.files import FileError
 from hexlive.stream.model import Frames, Projections, ScanEnd, ScanStart, Start
 from hexlive.stream.nxtomo import read_scan
-from hexlive.stream.recorder import Recorder, RecordingWriter
+from hexlive.stream.recorder import Recorder, RecordingWriter, Written
 from hexlive.stream.recordings import open_file
 from hexlive.stream.session import Outputs, run_session
 
@@ -134,3 +135,18 @@ def test_a_recording_stops_before_the_disk_is_full(
     assert "100 MB are left" in outcome.faults[0]
     assert outputs.result.exists()
     assert not outputs.recording.exists()
+
+
+def test_a_recorder_says_how_much_it_has_written(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "r.h5")
+    assert recorder.written == Written()
+    recorder.put(Start(series="s", rows=80, columns=80, frame_rate_hz=1.0, started_s=0.0))
+    noise = np.random.default_rng(1).integers(0, 65536, (640, 80, 80)).astype("<u2")
+    recorder.put(Frames(series="s", first_frame=0, timestamp_s=0.0, frames=noise))
+    deadline_s = time.monotonic() + 60
+    while not recorder.written.mb_per_s and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert recorder.written.written_mb == pytest.approx(noise.nbytes / 1e6, rel=0.02)
+    assert recorder.written.mb_per_s > 0
+    assert recorder.written.unwritten_mb == 0
+    recorder.close()

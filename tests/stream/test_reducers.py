@@ -197,3 +197,19 @@ def test_a_state_out_of_order_is_doubted_and_the_order_of_the_experiment_is_not(
     [sentence] = doubts(5, 3)
     assert sentence.startswith("State 3 is exposed after state 4")
     assert doubts(6, 4) == ()
+
+
+def test_a_segment_that_names_the_exposure_under_way_leaves_its_counts(
+    config: Config, calibration: Calibration
+) -> None:
+    reducer = ComptonReducer(config, calibration, "cpu")
+    frames = np.full((5, *calibration.shape), 2000, np.uint16)
+    reducer.add(Segment(series="s", number=1, first_frame=0))
+    reducer.add(Frames(series="s", first_frame=0, timestamp_s=0.0, frames=frames))
+    reducer.add(Segment(series="s", number=1, first_frame=0, state=2, region=3))
+    found = reducer.snapshot()
+    assert found.counts.n_frames == 5
+    assert found.segment is not None
+    assert (found.segment.state, found.segment.region) == (2, 3)
+    reducer.add(Segment(series="s", number=2, first_frame=5, state=2, region=2))
+    assert reducer.snapshot().counts.n_frames == 0

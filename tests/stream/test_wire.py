@@ -110,3 +110,27 @@ def test_a_value_that_means_nothing_is_refused(old: bytes, new: bytes) -> None:
     assert old in header
     with pytest.raises(WireError, match="header"):
         decode([header.replace(old, new)])
+
+
+@given(place=st.integers(0, 10**9), part=st.integers(0, 2))
+def test_no_flipped_bit_passes_a_checksum(place: int, part: int) -> None:
+    message = Frames(
+        series="s",
+        first_frame=10,
+        timestamp_s=0.5,
+        frames=np.arange(24, dtype="<u2").reshape(2, 3, 4),
+    )
+    parts = [bytearray(each) for each in encode(message, checked=True)]
+    assert len(parts) == 3
+    assert decode(parts).checked is msgspec.UNSET
+    bit = place % (8 * len(parts[part]))
+    parts[part][bit // 8] ^= 1 << bit % 8
+    with pytest.raises(WireError):
+        decode(parts)
+
+
+def test_a_checksum_that_is_announced_and_absent_is_refused() -> None:
+    parts = encode(End(series="s", last_frame=3), checked=True)
+    with pytest.raises(WireError) as refused:
+        decode(parts[:1])
+    assert refused.value.reason in ("checksum", "parts")

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import zmq
 
-from hexlive.stream.model import AnyMessage, End, Frames, Snapshot
+from hexlive.stream.model import AnyMessage, End, Frames
 from hexlive.stream.recordings import RecordingSource
 from hexlive.stream.simulator.faults import frame_numbers, packed
-from hexlive.stream.wire import decode
 
 PATIENCE_S = 20.0
 STALL_S = 2.0
@@ -25,7 +24,10 @@ TLS_HELLO = bytes.fromhex("16030100a5010000a10303") + bytes(160)
 SCANS: dict[str, tuple[bytes, dict[str, int]]] = {
     "TLS hello": (TLS_HELLO, {}),
     "HTTP": (b"GET / HTTP/1.1\r\nHost: beamline\r\n\r\n", {}),
-    "a ZeroMQ greeting, then noise": (b"\xff" + bytes(8) + b"\x7f\x03" + bytes(500), {}),
+    "a ZeroMQ greeting, then noise": (
+        b"\xff" + bytes(8) + b"\x7f\x03" + bytes(500),
+        {"handshake": 1},
+    ),
     # Bytes that do not begin with 0xff are taken for a peer of the first ZeroMQ: its messages are
     # noise, and refused one by one.
     "random bytes": (np.random.default_rng(3).bytes(4096), {"header": 14}),
@@ -48,17 +50,6 @@ def subscriber(address: str) -> Iterator[zmq.Socket[bytes]]:
         socket.subscribe(b"")
         socket.connect(address)
         yield socket
-
-
-def await_frames(monitor: zmq.Socket[bytes], n_frames: int) -> None:
-    """Wait until the run says that it has received so many frames."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s:
-        if monitor.poll(100):
-            snapshot = decode(monitor.recv_multipart())
-            if isinstance(snapshot, Snapshot) and snapshot.health.frames_received >= n_frames:
-                return
-    raise AssertionError(f"{n_frames} frames were not taken in {PATIENCE_S:g} s")
 
 
 @pytest.mark.parametrize("name", SCANS)
@@ -231,9 +222,8 @@ def test_a_signal_ends_the_run_with_everything_accepted_on_disk(
     sound_messages: list[AnyMessage], number: signal.Signals, tmp_path: Path,
 ) -> None:  # fmt: skip
     running, (first, _) = start(), halves(sound_messages)
-    with subscriber(running.publish) as monitor:
-        send_all(pusher(running.input), map(packed, first))
-        await_frames(monitor, len(frame_numbers(first)))
+    send_all(pusher(running.input), map(packed, first))
+    time.sleep(0.2)  # arrived, but not all counted yet
     running.process.send_signal(number)
     running.process.wait(20)
     accepted = list(RecordingSource(tmp_path / "live.h5"))
@@ -241,7 +231,7 @@ def test_a_signal_ends_the_run_with_everything_accepted_on_disk(
     hold_against(
         running,
         accepted,
-        fault=f"{number.name} in the middle",
+        fault=f"{number.name}, with frames still in the queue",
         missing=set(),
         rejected={},
         recovered="not needed: the run ends whole",

@@ -132,7 +132,7 @@ def aborted_scan(path: Path) -> None:
         file["entry/data/rotation_angle"] = np.arange(10.0)
 
 
-def say(port: int, *messages: tuple[str, str]) -> None:
+def say(port: int, *messages: tuple[str, str | bytes]) -> None:
     connection = stomp.Connection11([("127.0.0.1", port)])
     connection.connect(wait=True)
     for topic, body in messages:
@@ -168,6 +168,20 @@ def test_a_message_of_a_real_broker_has_an_aborted_scan_taken(
         found: list[str] = []
         wait(lambda: found.extend(scan.path.name for scan in watch.look()) or found)
     assert found == ["i12-7.nxs"]
+
+
+def test_bytes_that_are_no_text_do_not_end_the_listening(
+    tmp_path: Path, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    watch = FolderWatch(tmp_path)
+    aborted_scan(tmp_path / "i12-7.nxs")
+    settings = FacilitySettings(stomp=f"127.0.0.1:{port}")
+    with coilmq(port), closing(BrokerListener(settings, watch)):
+        listening(caplog)
+        say(port, (GDA_TOPIC, b"\xff\xfe{"), (GDA_TOPIC, gda("i12-7.nxs")))
+        found: list[str] = []
+        wait(lambda: found.extend(scan.path.name for scan in watch.look()) or found)
 
 
 def test_a_broker_that_comes_later_or_again_is_found(

@@ -66,16 +66,26 @@ def test_nothing_is_opened_that_is_not_named(config) -> None:
     with reported(config, str) as sinks:
         assert sinks == []
     tomography = NoTomography()
-    with watched(tomography, config) as reducer:
+    with watched(tomography, config, []) as reducer:
         assert reducer is tomography
 
 
 def test_a_broker_without_a_folder_is_refused(config) -> None:
     with (
         pytest.raises(ConfigError, match=r"facility\.stomp needs tomography\.watch"),
-        watched(NoTomography(), facility(config, stomp="127.0.0.1:61613")),
+        watched(NoTomography(), facility(config, stomp="127.0.0.1:61613"), []),
     ):
         pass
+
+
+def test_the_folder_of_the_products_is_not_watched(config, tmp_path: Path) -> None:
+    config = replace(config, tomography=replace(config.tomography, watch=f"{tmp_path}/."))
+    for products in ([tmp_path / "result.nxs", None], [Path("r.nxs"), tmp_path / "recording.h5"]):
+        with (
+            pytest.raises(ConfigError, match=r"tomography\.watch, .* is where this run writes"),
+            watched(NoTomography(), config, products),
+        ):
+            pass
 
 
 def test_a_broker_is_listened_to_for_a_folder(config, tmp_path: Path) -> None:
@@ -84,7 +94,7 @@ def test_a_broker_is_listened_to_for_a_folder(config, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)
         named = facility(config, stomp=f"127.0.0.1:{server.getsockname()[1]}")
-        with watched(NoTomography(), named) as reducer:
+        with watched(NoTomography(), named, []) as reducer:
             assert isinstance(reducer, WatchedTomography)
             connection, _ = server.accept()
             with connection:

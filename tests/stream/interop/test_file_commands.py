@@ -4,6 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
+from hexlive.stream.nxtomo import read_scan
+
 COUNTED = ("counts", "under", "over", "hits", "cluster_sizes", "missing_frames")
 GRADIENT_KEV = 1 / 32
 RNG = np.random.default_rng(5)
@@ -82,6 +84,20 @@ def test_calibrated_frames_count_as_the_raw_ones_when_every_energy_is_on_a_step(
     assert_same(of_raw, processed(hexlive, odin, config, "--calibrated"))
 
 
+def test_the_result_says_which_frames_odin_lost(hexlive, frames, calibration, config, tmp_path):
+    lost = [0, 100, 101, 298]
+    path = tmp_path / "lossy.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("raw_frames", frames.shape, "<u2", chunks=(1, 80, 80))
+        for number in np.delete(np.arange(300), lost):
+            data[number] = frames[number]
+    found = processed(hexlive, path, config, "--calibration", calibration)
+    assert found["missing_frames"].tolist() == [[0, 1], [100, 102], [298, 299]]
+    np.testing.assert_array_equal(
+        found["hits"], (np.delete(frames, lost, axis=0) >= 4.0 / GRADIENT_KEV).sum(axis=0)
+    )
+
+
 def test_a_dark_may_be_a_camera_dump(hexlive, bin_file, odin, tmp_path) -> None:
     for file in (bin_file, odin):
         code, said = hexlive(
@@ -106,3 +122,20 @@ def test_energies_beyond_the_last_step_are_refused(hexlive, odin, config) -> Non
     code, said = hexlive("process", odin, "--calibrated", "--config", config)
     assert code == 1
     assert "up to 256.00 keV; spectrum.max_kev is 300.0" in said
+
+
+def test_data_exchange_gives_the_volume_of_the_nxtomo_file(hexlive, shared_data, tmp_path) -> None:
+    nxtomo = shared_data / "tomography" / "tooth.nxs"
+    scan, exchange = read_scan(nxtomo), tmp_path / "tooth.h5"
+    with h5py.File(exchange, "w") as file:
+        file["exchange/data"], file["exchange/theta"] = scan.projections, scan.angles_deg
+        file["exchange/data_white"], file["exchange/data_dark"] = scan.flats, scan.darks
+    volumes = []
+    for file in (nxtomo, exchange):
+        out = tmp_path / f"{file.name}_volume.nxs"
+        code, said = hexlive("reconstruct", file, "--out", out, "--centre", "296.0")
+        assert code == 0, said
+        with h5py.File(out) as written:
+            volumes.append(written["entry/data/data"][()])
+    assert np.abs(volumes[0]).max() > 0
+    np.testing.assert_array_equal(*volumes)

@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 
 from hexlive.stream.config import Config, DetectorSettings, StreamSettings, load_config
 from hexlive.stream.interop.energies import STEP_KEV, step_calibration
-from hexlive.stream.interop.liveview import FrameReader, OdinSource
+from hexlive.stream.interop.live_frames import FrameReader
+from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import Frames, Start
 from hexlive.stream.pipeline import Pace, run
+from hexlive.stream.recordings import open_file
 from hexlive.stream.session import Outputs, live_source, run_session
 from hexlive.stream.stopping import Stop
 from hexlive.stream.wire import WireError
@@ -72,7 +74,7 @@ def message(number: int, image: np.ndarray, compression="none", dtype="uint16", 
 def test_a_frame_of_every_type_and_packing_is_read(compression, dtype, shape) -> None:
     image = np.minimum(np.add.outer(np.arange(shape[0]), np.arange(shape[1])) // 4, 255)
     frame = FrameReader().read(message(3, image, compression, dtype))
-    assert (frame.series, frame.number) == ("run_7", 3)
+    assert (frame.acquisition, frame.number) == ("run_7", 3)
     assert frame.pixels.dtype == np.uint16
     np.testing.assert_array_equal(frame.pixels, image)
 
@@ -228,6 +230,22 @@ def test_a_new_acquisition_closes_the_old_and_is_expected_from_its_frame_0() -> 
     assert report.rejected == {"closed_series": 1}
 
 
+def test_a_name_that_is_used_again_is_another_acquisition(monkeypatch) -> None:
+    with publishing() as (source, publisher):
+        for number in (0, 1, 2, 5000, 5001, 3, 4, 4999):  # falls by more than any reordering
+            publisher.send_multipart(message(number, IMAGES[0], acquisition_id=""))
+        _, kept = counted(source, 8)
+        assert [item.series for item in kept if isinstance(item, Start)] == [
+            "unnamed", "unnamed (2)",
+        ]  # fmt: skip
+        monkeypatch.setattr("hexlive.stream.interop.liveview.REST_S", 0.0)  # silence, every time
+        for number in (0, 1):
+            publisher.send_multipart(message(number, IMAGES[0], acquisition_id=""))
+        report, kept = counted(source, 2)
+    assert [item.series for item in kept if isinstance(item, Start)] == ["unnamed (3)"]
+    assert (report.totals.received, report.totals.lost) == (2, 0)
+
+
 def test_bad_messages_are_counted_and_good_ones_go_on(caplog) -> None:
     bad = [[b"x"], [b"{", b""], message(0, IMAGES[0], dtype="float"), message(0, IMAGES[0][:9])]
     with publishing() as (source, publisher):
@@ -239,6 +257,31 @@ def test_bad_messages_are_counted_and_good_ones_go_on(caplog) -> None:
     assert report.totals.received == 5
     assert report.rejected == {"parts": 1, "header": 1, "dtype": 1, "shape": 1}
     assert "--calibrated takes float" in caplog.text
+
+
+class Queue:
+    """Stands for a socket that has so many messages waiting, and is empty after that."""
+
+    def __init__(self, waiting: list[list[bytes]]) -> None:
+        self.waiting = waiting
+
+    def poll(self, timeout: int) -> bool:
+        return bool(self.waiting)
+
+    def recv_multipart(self, copy: bool) -> list[zmq.Frame]:
+        return [zmq.Frame(part) for part in self.waiting.pop(0)]
+
+
+def test_frames_are_as_old_as_the_queue_has_not_been_empty() -> None:
+    with publishing() as (source, _):
+        real, waiting = source._endpoint.socket, [message(n, IMAGES[0]) for n in range(300)]
+        begun_s = time.time()
+        source._endpoint.socket = Queue(waiting)
+        batches = [item for item, _ in zip(source, range(8), strict=False) if item is not None]
+        times_s = [item.timestamp_s for item in batches if isinstance(item, Frames)]
+        source._endpoint.socket = real
+    assert times_s[0] <= begun_s
+    assert times_s[-1] >= begun_s
 
 
 def test_a_flood_of_other_datasets_does_not_stop_the_clock() -> None:
@@ -268,30 +311,46 @@ def test_energies_of_a_liveview_count_as_their_steps(tmp_path) -> None:
         np.testing.assert_array_equal(segment["hits"][()], (energy_kev >= 3.0).sum(axis=0))
 
 
-def test_run_takes_a_liveview_by_its_address(hexlive, tmp_path) -> None:
-    config = tmp_path / "beamtime.toml"
+@contextmanager
+def liveview() -> Iterator[str]:
+    """The address of a LiveView that sends the images to the first who subscribes."""
+    waiting = [message(number, image, "BSLZ4") for number, image in enumerate(IMAGES)]
     with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
         publisher.linger = 0
         port = publisher.bind_to_random_port("tcp://127.0.0.1")
-        config.write_text(
-            "[detector]\nrows = 12\ncolumns = 10\n"
-            f"[stream]\ninput = 'odin+tcp://127.0.0.1:{port}'\nidle_timeout_s = 0.5\n"
-            f"result = '{tmp_path / 'result.nxs'}'\npublish = 'tcp://127.0.0.1:*'\n"
-        )
 
         def publish() -> None:
             if publisher.poll(PATIENCE_S * 1e3):
-                for number, image in enumerate(IMAGES):
-                    publisher.send_multipart(message(number, image, "BSLZ4"))
+                for parts in waiting:
+                    publisher.send_multipart(parts)
 
         thread = threading.Thread(target=publish)
         thread.start()
-        calibration = tmp_path / "calibration.h5"
+        yield f"odin+tcp://127.0.0.1:{port}"
+        thread.join()
+
+
+def test_run_takes_a_liveview_by_its_address(hexlive, tmp_path) -> None:
+    config, calibration = tmp_path / "beamtime.toml", tmp_path / "calibration.h5"
+    with liveview() as address:
+        config.write_text(
+            f"[detector]\nrows = 12\ncolumns = 10\n[stream]\ninput = '{address}'\n"
+            f"idle_timeout_s = 1.0\nresult = '{tmp_path / 'result.nxs'}'\n"
+            "publish = 'tcp://127.0.0.1:*'\n"
+        )
         step_calibration(load_config(config)).save(calibration)
         code, said = hexlive("run", "--config", config, "--calibration", calibration)
-        thread.join()
     assert code == 0, said
     assert "30 frames, 0 missing" in said
+
+
+def test_a_liveview_can_be_recorded(hexlive, tmp_path) -> None:
+    out = tmp_path / "recording.h5"
+    with liveview() as address:
+        code, said = hexlive("record", "--from", address, "--out", out, "--idle-timeout", 1)
+    assert code == 0, said
+    frames = [item.frames for item in open_file(out) if isinstance(item, Frames)]
+    np.testing.assert_array_equal(np.concatenate(frames), IMAGES)
 
 
 def test_the_address_chooses_odin() -> None:

@@ -11,7 +11,7 @@ pytest.importorskip("prometheus_client")
 from prometheus_client.parser import text_string_to_metric_families
 
 from hexlive.stream.config import Config
-from hexlive.stream.exposure import Totals
+from hexlive.stream.inbox import Queued
 from hexlive.stream.interop.metrics import MetricsServer
 from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.ledger import Ledger
@@ -63,8 +63,11 @@ def test_every_number_of_a_run_is_there(
     assert numbers["hexlive_stopped"] == 1
     assert numbers["hexlive_report_age_s"] >= 0
     assert {"hexlive_emf", "hexlive_emf_sigma", "hexlive_frame_rate_hz"} < set(numbers)
-    served.put(replace(outcome.report, totals=Totals(5, 5), backlog_ms=12.5))
-    assert read(served.address)["hexlive_backlog_ms"] == 12.5
+    behind = replace(outcome.report, backlog_ms=12.5, queued=Queued(4096, 8192))
+    served.put(behind)
+    numbers = read(served.address)
+    assert numbers["hexlive_backlog_ms"] == 12.5
+    assert numbers["hexlive_queued_bytes"] == 4096
 
 
 def test_any_failure_of_the_recorder_is_stopped() -> None:

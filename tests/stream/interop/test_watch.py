@@ -203,6 +203,13 @@ def test_data_exchange_is_found(tmp_path: Path) -> None:
     assert finished(watch) == ["scan.h5"]
 
 
+def test_real_scans_are_whole(shared_data: Path, tmp_path: Path) -> None:
+    watch = FolderWatch(tmp_path)
+    for name in ("tooth.nxs", "k11_diad.nxs", "dendrite.nxs"):
+        (tmp_path / name).symlink_to(shared_data / "tomography" / name)
+    assert sorted(finished(watch)) == ["dendrite.nxs", "k11_diad.nxs", "tooth.nxs"]
+
+
 def test_what_is_no_scan_is_passed_over(tmp_path: Path) -> None:
     watch = FolderWatch(tmp_path)
     (tmp_path / "junk.nxs").write_bytes(b"junk" * 1000)

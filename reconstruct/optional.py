@@ -1,0 +1,41 @@
+"""Libraries that only some choices need."""
+
+from importlib import import_module
+from types import ModuleType
+
+
+class EngineUnavailableError(RuntimeError):
+    """What was asked for cannot run on this machine."""
+
+
+def library(name: str, user: str) -> ModuleType:
+    """Import an optional library.
+
+    Raises
+    ------
+    EngineUnavailableError
+        It is not there; the sentence says what needs it.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        extra = "cuda" if name.startswith("cupy") else "ct"
+        raise EngineUnavailableError(
+            f"{user} needs {name}: pip install 'hexlive[{extra}]'."
+        ) from error
+
+
+def gpu_cupy(user: str) -> ModuleType:
+    """CuPy, where it reaches a GPU.
+
+    Raises
+    ------
+    EngineUnavailableError
+        It is not there, or no GPU is.
+    """
+    cupy = library("cupy", user)
+    try:
+        cupy.cuda.runtime.getDeviceCount()
+    except RuntimeError as error:  # CuPy's own errors are RuntimeErrors
+        raise EngineUnavailableError(f"{user} needs an NVIDIA GPU that CuPy reaches.") from error
+    return cupy
