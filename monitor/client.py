@@ -14,7 +14,7 @@ from typing import Final, Literal
 import zmq
 
 from hexlive.stream.keys import secure
-from hexlive.stream.model import Snapshot
+from hexlive.stream.model import AdviceList, Snapshot
 from hexlive.stream.wire import WireError, decode
 
 RECEIVE_HIGH_WATER_MARK: Final = 2
@@ -148,10 +148,10 @@ class Client:
         except WireError as error:
             self.invalid[str(error).partition(":")[0]] += 1
             return
-        if not isinstance(message, Snapshot):
-            self.invalid["type"] += 1
-        else:
+        if isinstance(message, Snapshot):
             self._store(message)
+        elif not isinstance(message, AdviceList):  # for scan controls; snapshots say all of it
+            self.invalid["type"] += 1
 
     def _store(self, snapshot: Snapshot) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hexlive.stream.commands import advice as advise
 from hexlive.stream.commands import compare, export, live, offline, simulate
 from hexlive.stream.commands.calibrate import calibrate
 from hexlive.stream.commands.options import KeysFolder
@@ -26,6 +27,7 @@ app.command()(live.run)
 app.command()(simulate.simulate)
 app.command()(live.record)
 app.command()(live.replay)
+app.command()(advise.advice)
 app.command()(offline.recover)
 app.command()(offline.process)
 app.add_typer(calibrate, name="calibrate")

@@ -132,6 +132,43 @@ class MonitorSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AdviceSettings:
+    """When the display leg advises; the target of sigma/EMF is ``pooling.target_relative_sigma``.
+
+    Attributes
+    ----------
+    target_counts
+        Compton counts of an exposure that suffice, all valid pixels together; None: no such target.
+    loss_percent
+        Missing frames of an exposure beyond which there is an alarm, %.
+    occupancy_percent
+        Hit pixels per frame beyond which there is an alarm, %.
+    stale_s
+        Time without a frame in an exposure after which there is an alarm, s.
+    """
+
+    target_counts: float | None = None
+    loss_percent: float = 0.0
+    occupancy_percent: float = 10.0
+    stale_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse limits that are none.
+
+        Raises
+        ------
+        ValueError
+            A value is out of range; the sentence names it.
+        """
+        for name in ("target_counts", "occupancy_percent", "stale_s"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"advice.{name} must be positive, not {value}.")
+        if not 0 <= self.loss_percent <= 100:
+            raise ValueError(f"advice.loss_percent must be 0 to 100, not {self.loss_percent}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SecuritySettings:
     """Who may speak: ``keys`` is the folder of CurveZMQ keys of both legs; None: no keys."""
 
@@ -161,6 +198,7 @@ class Config:
     stream: StreamSettings = field(default_factory=StreamSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     facility: FacilitySettings = field(default_factory=FacilitySettings)
+    advice: AdviceSettings = field(default_factory=AdviceSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from hexlive.stream.exposure import Exposure, Tally, Totals
 from hexlive.stream.model import (
+    AdviceList,
     AnyMessage,
     End,
     Frames,
@@ -219,7 +220,7 @@ class Ledger:
                     return "repeated_end"
                 end = _end_frame(message)
                 return self._number_fault(end, end)
-            case Snapshot():
+            case Snapshot() | AdviceList():
                 return "unexpected"
         return None
 

@@ -347,4 +347,62 @@ class Snapshot(Message, tag="snapshot", frozen=True, kw_only=True):
     gain_alarm: str = ""
 
 
-AnyMessage = Start | Frames | Segment | ScanStart | Projections | ScanEnd | Cycler | End | Snapshot
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a scan control, or a person, may want to act on.
+
+    Attributes
+    ----------
+    number
+        Counts all changes of a run from 1; the same number is the same news.
+    kind
+        "target": enough is known. "alarm": something is wrong.
+    subject
+        "emf_mean", "compton_counts", "emf_anode_state_2" ...; "loss", "occupancy", "stale", "gain",
+        "recording", "series".
+    segment
+        The exposure that it is about; None: the run.
+    change
+        "rising": it holds from now on. "falling": it no longer does.
+    value, target, unit
+        What was measured at the change, and the limit; None where there is no number.
+    time_s
+        When it changed.
+    """
+
+    number: int
+    kind: Literal["target", "alarm"]
+    subject: str
+    segment: int | None
+    change: Literal["rising", "falling"]
+    value: float | None
+    target: float | None
+    unit: str
+    sentence: str
+    time_s: float
+
+
+class AdviceList(Message, tag="advice", frozen=True, kw_only=True):
+    """The last change of every subject so far, oldest first; on the display leg only.
+
+    Sent whole after every snapshot, so that nothing is lost where the newest wins, and whoever
+    comes late learns what holds. It is one part, and a topic: subscribe to ``{"type":"advice"``.
+    """
+
+    sequence: int
+    created_s: float
+    status: Literal["running", "stopped", "error"]
+    advice: list[Advice]
+
+
+AnyMessage = (
+    Start
+    | Frames
+    | Segment
+    | ScanStart
+    | Projections
+    | ScanEnd
+    | Cycler
+    | End
+    | Snapshot
+    | AdviceList
+)

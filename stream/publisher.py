@@ -11,16 +11,17 @@ import numpy as np
 import zmq
 
 from hexlive.kernels.backend import Counts
+from hexlive.stream.advice import Adviser
 from hexlive.stream.config import Config
 from hexlive.stream.drift import DriftResult
-from hexlive.stream.model import CtView, Health, Snapshot
+from hexlive.stream.model import Advice, AdviceList, CtView, Health, Snapshot
 from hexlive.stream.pipeline import Report
 from hexlive.stream.recorder import Written
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
 from hexlive.stream.sockets import MB, Endpoint
 from hexlive.stream.wire import encode
 
-QUEUED_SNAPSHOTS: Final = 2
+QUEUED_MESSAGES: Final = 4  # two snapshots, each with its advice
 LINGER_MS: Final = 2_000
 CYCLER_ROWS: Final = 2_000
 DRIFT_POINTS: Final = 2_000
@@ -28,7 +29,7 @@ MAX_SLICE_PX: Final = 1024
 
 
 class Publisher:
-    """A PUB socket that sends one snapshot per report; slow monitors miss some.
+    """A PUB socket that sends a snapshot and the advice per report; slow monitors miss some.
 
     Parameters
     ----------
@@ -53,11 +54,13 @@ class Publisher:
         self._config, self._recording, self._written = config, recording, written
         self._sequence = 0
         self._last: Snapshot | None = None
+        self._adviser = Adviser(config, recording)
+        self._advice: list[Advice] = []
         self._endpoint = Endpoint(
             zmq.PUB,
             address,
             bind=True,
-            high_water_mark=QUEUED_SNAPSHOTS,
+            high_water_mark=QUEUED_MESSAGES,
             linger_ms=LINGER_MS,
             keys=config.security.folder,
         )
@@ -73,6 +76,7 @@ class Publisher:
         report = replace(report, rejected=report.rejected + refused)
         recorder = self._recording(), self._written()
         self._last = display(report, self._config, self._sequence, *recorder)
+        self._advice = self._adviser.review(report)
         self._send()
 
     def fail(self, why: str) -> None:
@@ -88,9 +92,18 @@ class Publisher:
         self._endpoint.close()
 
     def _send(self) -> None:
-        if self._last is not None:
-            self._endpoint.socket.send_multipart(encode(self._last), copy=False)
-            self._sequence += 1
+        if (last := self._last) is None:
+            return
+        advice = AdviceList(
+            series=last.series,
+            sequence=self._sequence,
+            created_s=last.created_s,
+            status=last.status,
+            advice=self._advice,
+        )
+        for message in (last, advice):
+            self._endpoint.socket.send_multipart(encode(message), copy=False)
+        self._sequence += 1
 
 
 def display(
