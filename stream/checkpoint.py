@@ -20,9 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts
-from hexlive.stream.config import Config, MonitorSettings, StreamSettings, to_toml
+from hexlive.stream.config import (
+    Config,
+    MonitorSettings,
+    SecuritySettings,
+    StreamSettings,
+    to_toml,
+)
 from hexlive.stream.exposure import Range, Totals
 from hexlive.stream.files import FileError, opened, whole_or_absent
+from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.ledger import LedgerState
 from hexlive.stream.model import CtView, Frames, Message, Segment
 from hexlive.stream.recorder import scan_name
@@ -59,7 +66,14 @@ def deciding(config: Config) -> str:
     """The part of the configuration that decides on counts and on what is made of them, TOML."""
     detector = replace(config.detector, calibration=None)
     return to_toml(
-        replace(config, detector=detector, stream=StreamSettings(), monitor=MonitorSettings())
+        replace(
+            config,
+            detector=detector,
+            stream=StreamSettings(),
+            monitor=MonitorSettings(),
+            facility=FacilitySettings(),
+            security=SecuritySettings(),
+        )
     )
 
 

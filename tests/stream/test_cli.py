@@ -108,9 +108,9 @@ def test_record_and_replay_keep_every_frame(hexlive, recording, tmp_path, free_a
             np.testing.assert_array_equal(one[path][()], other[path][()])
 
 
-def test_run_processes_records_and_ends_with_the_series(
-    hexlive, recording, calibration_file, tmp_path, free_addresses
-) -> None:
+@pytest.fixture
+def run_live(hexlive, recording, calibration_file, tmp_path, free_addresses):
+    """``hexlive run`` of the recording, replayed to it."""
     address, publish = free_addresses
     config = tmp_path / "live.toml"
     config.write_text(
@@ -119,18 +119,46 @@ def test_run_processes_records_and_ends_with_the_series(
         f'record = "{tmp_path / "again.h5"}"\nresult = "{tmp_path / "live.nxs"}"\n'
     )
 
-    def send() -> None:
-        with closing(ZmqSender(address)) as sender:
-            sender.send_all(open_file(recording))
+    def run(*options: str) -> tuple[int, str]:
+        stop = threading.Event()
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    code, said = hexlive("run", "--config", config)
-    thread.join()
+        def send() -> None:
+            with closing(ZmqSender(address, should_stop=stop.is_set)) as sender:
+                sender.send_all(open_file(recording))
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        ended = hexlive("run", "--config", config, *options)
+        stop.set()
+        thread.join()
+        return ended
+
+    return run
+
+
+def test_run_processes_records_and_ends_with_the_series(run_live, tmp_path) -> None:
+    code, said = run_live()
     assert code == 0, said
     assert "1152 frames, 0 missing" in said
     assert (tmp_path / "live.nxs").exists()
     assert open_file(tmp_path / "again.h5").n_frames == 1152
+
+
+def test_a_checkpoint_that_cannot_be_used_is_kept_aside_by_a_fresh_start(
+    run_live, tmp_path
+) -> None:
+    left = tmp_path / "live.nxs.checkpoint"
+    left.mkdir()
+    (left / "run.json").write_text("{")
+    code, said = run_live()
+    assert code == 1, said
+    assert "damaged" in said
+    assert "--fresh" in said
+    code, said = run_live("--fresh")
+    assert code == 0, said
+    assert "live.nxs.checkpoint_1" in said
+    assert (tmp_path / "live.nxs.checkpoint_1" / "run.json").read_text() == "{"
+    assert not left.exists()
 
 
 def test_doctor_reports_each_thing_on_a_line(hexlive) -> None:
