@@ -15,6 +15,8 @@ from hexlive.stream.commands.options import KeysFolder
 from hexlive.stream.commands.register import register
 from hexlive.stream.doctor import examine
 from hexlive.stream.keys import make_keys
+from hexlive.stream.listening import examine_stream
+from hexlive.stream.logs import LogStyle, as_event, begin
 
 app = typer.Typer(
     help="Live Compton and electron-momentum maps, and CT at scan end, from a HEXITEC stream.",
@@ -40,8 +42,12 @@ app.command()(export.export)
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    log: Annotated[
+        LogStyle, typer.Option(help="Events as text, or as one JSON object per line.")
+    ] = LogStyle.text,
 ) -> None:
-    """Options of every command; main() reads them from the command line."""
+    """Options of every command, in front of it; main() looks for --debug anywhere."""
+    begin(log)
 
 
 @app.command()
@@ -101,22 +107,32 @@ def keys(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    stream: Annotated[
+        str | None,
+        typer.Option(help="Listen to the display leg of a run (stream.publish) instead."),
+    ] = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds to listen.")] = 10,
+    keys: KeysFolder = None,
+) -> None:
     """Say what this machine offers: OK, absent (with what to install), or ERROR.
 
-    Example: hexlive doctor
+    With --stream: whether a run is there, what it does, or what is wrong. It never listens to a
+    data leg, as that would take frames from the run.
+
+    Example: hexlive doctor --stream tcp://127.0.0.1:5556
     """
-    findings = list(examine())
+    findings = list(examine()) if stream is None else [examine_stream(stream, timeout_s, keys)]
     for finding in findings:
         print(f"{finding.verdict:7}{finding.subject:12}{finding.detail}")
-    if any(finding.verdict == "ERROR" for finding in findings):
+    silent = stream is not None and findings[0].verdict != "OK"
+    if silent or any(finding.verdict == "ERROR" for finding in findings):
         raise typer.Exit(1)
 
 
 def main() -> None:
     """Run the command line; errors are one sentence and exit code 1 (2 for wrong use)."""
-    logging.basicConfig(format="hexlive: %(message)s")
-    logging.getLogger("hexlive").setLevel(logging.INFO)
+    begin(LogStyle.text)
     try:
         app()
     except KeyboardInterrupt:
@@ -130,7 +146,8 @@ def main() -> None:
 def _fail(sentence: str) -> None:
     if "--debug" in sys.argv:
         raise
-    print(f"hexlive: {sentence}", file=sys.stderr)
+    if not as_event(logging.ERROR, sentence):
+        print(f"hexlive: {sentence}", file=sys.stderr)
     sys.exit(1)
 
 

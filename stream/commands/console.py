@@ -1,11 +1,13 @@
 """What commands say on the terminal: a progress line on long work, quiet when not a terminal."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hexlive.stream.logs import as_event
 from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import CtResult
@@ -15,7 +17,8 @@ _console = Console(stderr=True, highlight=False)
 
 def say(text: str) -> None:
     """One line for the user, on standard error; standard output is for results."""
-    _console.print(text, markup=False, soft_wrap=True)
+    if not as_event(logging.INFO, text):
+        _console.print(text, markup=False, soft_wrap=True)
 
 
 @contextmanager
