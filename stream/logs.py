@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -34,16 +33,15 @@ class JsonLines(logging.Formatter):
 
 
 _style = LogStyle.text
-_handler = logging.StreamHandler()
+_handler: logging.Handler | None = None
 
 
 def begin(style: LogStyle) -> None:
     """Write events to standard error in this style, unless a program that uses us has its own."""
-    global _style
-    _style = style
+    global _style, _handler
+    _style, _handler = style, _handler or logging.StreamHandler()
     text = logging.Formatter("hexlive: %(message)s")
     _handler.setFormatter(JsonLines() if style is LogStyle.json else text)
-    _handler.setStream(sys.stderr)
     logging.basicConfig(handlers=[_handler])
     LOG.setLevel(logging.INFO)
 
