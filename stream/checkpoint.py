@@ -106,8 +106,10 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     final
         The exposure is over.
-    segment, totals, missing
+    segment, totals
         Of the exposure.
+    missing, unlisted
+        Of one that is over; those of the present one are the ledger's.
     rejected
         Of the run so far.
     position
@@ -122,6 +124,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     segment: Segment
     totals: Totals
     missing: list[Range]
+    unlisted: int
     frame_rate_hz: float
     ledger: LedgerState
     rejected: dict[str, int]
