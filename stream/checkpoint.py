@@ -106,8 +106,10 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     final
         The exposure is over.
-    segment, totals, missing
+    segment, totals
         Of the exposure.
+    missing, unlisted
+        Of one that is over; those of the present one are the ledger's.
     rejected
         Of the run so far.
     position
@@ -122,6 +124,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     segment: Segment
     totals: Totals
     missing: list[Range]
+    unlisted: int
     frame_rate_hz: float
     ledger: LedgerState
     rejected: dict[str, int]
@@ -135,7 +138,7 @@ NUMBERS: Final = ("booked_hits", "under_hits", "over_hits", "n_frames")
 MAPS: Final = tuple(
     field.name for field in fields(Counts) if field.name not in (*NUMBERS, "dropped_hits")
 )
-SLICES: Final = ("xy", "xz", "yz", "surface_um")
+VIEW: Final = "view"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,12 +202,13 @@ def write_scan_view(path: Path, view: CtView) -> None:
     FileError
         The folder cannot be written to, or the disk is full.
     """
-    plain = msgspec.structs.replace(view, **dict.fromkeys(SLICES))
+    values = {name: getattr(view, name) for name in view.__struct_fields__}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    plain = msgspec.structs.replace(view, **dict.fromkeys(arrays))
     with whole_or_absent(path) as part, h5py.File(part, "w") as file:
-        file["view"] = np.void(msgspec.json.encode(plain))
-        for name in SLICES:
-            if (array := getattr(view, name)) is not None:
-                file[name] = array
+        file[VIEW] = np.void(msgspec.json.encode(plain))
+        for name, array in arrays.items():
+            file[name] = array
 
 
 def read_scan_view(path: Path) -> CtView:
@@ -217,9 +221,9 @@ def read_scan_view(path: Path) -> CtView:
     """
     try:
         with opened(path) as file:
-            view = msgspec.json.decode(file["view"][()].tobytes(), type=CtView)
-            slices = {name: file[name][()] for name in SLICES if name in file}
-            return msgspec.structs.replace(view, **slices)
+            view = msgspec.json.decode(file[VIEW][()].tobytes(), type=CtView)
+            arrays = {name: values[()] for name, values in file.items() if name != VIEW}
+            return msgspec.structs.replace(view, **arrays)
     except (KeyError, TypeError, OSError, ValueError) as error:
         raise damaged(path, error) from error
 

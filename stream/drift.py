@@ -152,7 +152,9 @@ class DriftReducer:
             "gain": np.array(self._gain),
         }
 
-    def restore(self, state: Mapping[str, NDArray[Any]], frame_rate_hz: float) -> None:
+    def restore(
+        self, state: Mapping[str, NDArray[Any]], exposed: Segment, frame_rate_hz: float
+    ) -> None:
         """Go on from a checkpoint."""
         columns = [state[name].tolist() for name in POINT_COLUMNS]
         centres = [
@@ -167,7 +169,8 @@ class DriftReducer:
             )
             for *values, centre in zip(*columns, centres, strict=True)
         ]
-        self._before, self._frame_rate_hz = state["before"], frame_rate_hz
+        self._before, self._exposed = state["before"], exposed
+        self._frame_rate_hz = frame_rate_hz
         segment, first_frame, n_frames = state["interval"]
         self._segment, self._first_frame = int(segment), int(first_frame)
         self._n_frames = int(n_frames)

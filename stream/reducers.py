@@ -127,6 +127,7 @@ class ComptonReducer:
         """
         self.clear()
         self._segment, self._frame_rate_hz = segment, frame_rate_hz
+        self._ct.begin(segment)
         self.backend.load(counts)
 
     def snapshot(self) -> ComptonResult:

@@ -24,9 +24,10 @@ from hexlive.stream.checkpoint import (
 from hexlive.stream.checkpointing import Checkpointer, Parts
 from hexlive.stream.exposure import Tally
 from hexlive.stream.files import index_of
+from hexlive.stream.inbox import NONE_QUEUED, Queued
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import AnyMessage, Message
-from hexlive.stream.pipeline import GapError, Report, Sink, Source
+from hexlive.stream.pipeline import GapError, Queueing, Report, Sink, Source
 from hexlive.stream.tape import Tape
 
 LOG: Final = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ def _restore(
         return None, over
     moment = kept.moment
     parts.cycler.restore(kept.cycler.tolist())
-    parts.drift.restore(kept.drift, moment.frame_rate_hz)
+    parts.drift.restore(kept.drift, moment.segment, moment.frame_rate_hz)
     parts.ledger.restore(moment.ledger)
     parts.ledger.rejected = Counter(moment.rejected)
     for message in parts.ledger.opening() if moment.final else ():
@@ -173,7 +174,7 @@ def _final_report(moment: Moment, parts: Parts) -> Report:
         stopped=False,
         series=moment.segment.series,
         results=(parts.compton.snapshot(),),
-        tally=Tally(totals=moment.totals, missing=missing),
+        tally=Tally(totals=moment.totals, missing=missing, unlisted=moment.unlisted),
         totals=moment.totals,
         rejected=Counter(),
         rate_hz=0.0,
@@ -189,6 +190,11 @@ class _Continued:
     ) -> None:
         self.live, self.rejected, self._source = source.live, source.rejected, source
         self._ledger, self._tape, self._played, self._moment = ledger, tape, played, moment
+
+    @property
+    def queued(self) -> Queued:
+        """What waits in the source."""
+        return self._source.queued if isinstance(self._source, Queueing) else NONE_QUEUED
 
     def __iter__(self) -> Iterator[AnyMessage | None]:
         if self._moment is not None and self._moment.final and not self._ledger.running:

@@ -6,17 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 
 from hexlive.kernels.backend import EventSettings
+from hexlive.reconstruct.drift import DriftSettings
 from hexlive.reconstruct.tomography import TomographySettings
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.checkpoint import CheckpointFolder
 from hexlive.stream.config import Config, MonitorSettings, StreamSettings
 from hexlive.stream.files import FileError, index_of
+from hexlive.stream.inbox import Queued
 from hexlive.stream.model import AnyMessage, Frames, Projections, ScanEnd, ScanStart
-from hexlive.stream.pipeline import GapError
+from hexlive.stream.pipeline import GapError, Report
 from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.recordings import RecordingSource, open_file
 from hexlive.stream.recovery import excerpt
@@ -48,6 +51,7 @@ def start(make_source, config, calibration, tmp_path, monkeypatch) -> Callable[.
         recording: Path | None = None,
         config: Config = config,
         calibration: Calibration = calibration,
+        queued: property | None = None,
         **options: object,
     ) -> None:
         class Dying(make_source):
@@ -60,6 +64,8 @@ def start(make_source, config, calibration, tmp_path, monkeypatch) -> Callable[.
                 while True:
                     yield None
 
+        if queued is not None:
+            Dying.queued = queued
         result = tmp_path / "result.nxs"
         run_session(
             Dying(given), config, calibration, Outputs(result=result, recording=recording),
@@ -126,6 +132,87 @@ def test_a_run_may_die_again_and_again(start, messages, unbroken, tmp_path) -> N
             start(messages[begin : begin + 4], crash=True)
     start(messages[28:])
     assert_same(contents(tmp_path / "result.nxs"), unbroken)
+
+
+@pytest.fixture
+def drifting(config) -> Config:
+    """With a drift monitor that sees a line in every batch."""
+    return replace(config, drift=DriftSettings(lines=("93.9",), interval_s=0.005, correct=True))
+
+
+@pytest.fixture
+def sharp(messages) -> list[AnyMessage]:
+    """The same messages with frames that hold a sharp line."""
+    rng = np.random.default_rng(8)
+
+    def line(message: AnyMessage) -> AnyMessage:
+        if not isinstance(message, Frames):
+            return message
+        adu = rng.normal(1000, 8, message.frames.shape)
+        hit = rng.random(adu.shape) < 0.05
+        adu[hit] += rng.normal(93.9, 0.3, hit.sum()) / 0.029
+        return msgspec.structs.replace(message, frames=adu.astype("<u2"))
+
+    return [line(message) for message in messages]
+
+
+@pytest.mark.parametrize("behind", [5, 6, 7, 10, 28])
+def test_the_drift_monitor_goes_on_where_it_was(
+    start, sharp, drifting, tmp_path, behind: int
+) -> None:
+    start(sharp, config=drifting)
+    unbroken = contents(tmp_path / "result.nxs")
+    assert len(unbroken["entry/drift/time"]) > 10
+    with pytest.raises(CrashError):
+        start(sharp[:behind], crash=True, config=drifting)
+    start(sharp[behind:], config=drifting)
+    assert_same(contents(tmp_path / "result.nxs"), unbroken)
+
+
+def test_a_segment_may_be_named_after_a_restart(start, sharp, drifting, tmp_path) -> None:
+    begin, segment, *rest = sharp
+    late = [begin, *rest[:2], segment, *rest[2:]]
+    start(late, config=drifting)
+    unbroken = contents(tmp_path / "result.nxs")
+    with pytest.raises(CrashError):
+        start(late[:3], crash=True, config=drifting)
+    start(late[3:], config=drifting)
+    assert_same(contents(tmp_path / "result.nxs"), unbroken)
+    assert unbroken["entry/segment_0001@region"] == segment.region
+
+
+def test_frames_missing_in_ranges_that_are_not_kept_stay_counted(
+    start, messages, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("hexlive.stream.exposure.MAX_RANGES", 4)
+    cut = [
+        message.cut(n, n + 1) for message in messages if isinstance(message, Frames)
+        for n in range(message.first_frame, message.end_frame, 8)
+    ]  # fmt: skip
+    given = [messages[0], messages[1], *cut[:40], messages[-1]]
+    start(given)
+    unbroken = contents(tmp_path / "result.nxs")
+    assert unbroken["entry/segment_0001@frames_unlisted"] > 0
+    with pytest.raises(CrashError):
+        start(given[:30], crash=True)
+    start(given[30:])
+    assert_same(contents(tmp_path / "result.nxs"), unbroken)
+
+
+def test_what_waits_in_the_source_is_seen_through_the_continuation(
+    start, messages, monkeypatch
+) -> None:
+    seen: list[int] = []
+
+    class Watch:
+        def put(self, report: Report) -> None:
+            seen.append(report.queued.most_bytes)
+
+        def close(self) -> None: ...
+
+    queued = property(lambda self: Queued(3, 7))
+    start(messages, queued=queued, progress=Watch())
+    assert seen[-1] == 7
 
 
 def test_what_comes_again_is_counted_as_duplicate_and_booked_once(
