@@ -84,7 +84,7 @@ def run_window(address: str, keys: Path | None = None) -> int:
     """
     _require_qt()
     _require_display()
-    from hexlive.monitor.window import MonitorWindow
+    from hexlive.monitor.main_window import MonitorWindow
 
     with Client(address, keys) as client:
         application = _application([])

@@ -138,6 +138,10 @@ def ct_view(rng: np.random.Generator, **changes: Any) -> CtView:
         "xy": (xy + 0.004 * rng.normal(size=xy.shape)).astype(np.float32),
         "xz": (xz + 0.004 * rng.normal(size=xz.shape)).astype(np.float32),
         "yz": xz.astype(np.float32),
+        "surface_um": np.where(radius < 0.8, 5 * np.sin(9 * x) * y, np.nan).astype(np.float32),
+        "anode_volume_um3": 4.1e10,
+        "void_volume_um3": 2.2e8,
+        "n_voids": 60,
     }
     return CtView(**{**fields, **changes})
 
@@ -168,6 +172,7 @@ def views(emf: np.ndarray, sigma: np.ndarray, spectrum: np.ndarray, n_points: in
     pair = MapView(value=single(emf), sigma=single(sigma))
     blocks = np.nanmean(emf.reshape(20, 4, 20, 4), axis=(1, 3))
     share = spectrum.reshape(160, 5).sum(axis=1) / emf.size
+    bright = np.where(np.isfinite(emf), 1.3, 0.4)[..., None]
     hours = [1.7e9 + 3600.0 * n for n in range(10)]
     return {
         "relative": RelativeView(
@@ -184,7 +189,7 @@ def views(emf: np.ndarray, sigma: np.ndarray, spectrum: np.ndarray, n_points: in
         "undefined": np.where(np.isfinite(emf), 0, 4).astype(np.uint8),
         "bands": BandsView(
             edges_kev=np.linspace(0.0, 160.0, 161),
-            counts=rng.poisson(np.broadcast_to(share, (*emf.shape, 160))).astype(np.uint16),
+            counts=rng.poisson(share * bright).astype(np.uint16),
         ),
         "parts": parts(spectrum.size, n_points),
         "lines": [

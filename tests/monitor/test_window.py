@@ -10,8 +10,9 @@ from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from hexlive.monitor.client import Client, Freshness
+from hexlive.monitor.main_window import MonitorWindow
 from hexlive.monitor.theme import DARK, MARGIN_PX
-from hexlive.monitor.window import MonitorWindow, Screen, picture
+from hexlive.monitor.window import Screen, picture
 from hexlive.stream.model import Snapshot
 
 PATIENCE_MS = 10_000
