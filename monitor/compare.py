@@ -67,10 +67,9 @@ class ComparePanel:
 
     def _partner(self, newest: int) -> int:
         """The first exposure of the same region."""
-        exposures = list(self._context.history.exposures.values())
-        segments = [each.segment for each in exposures]
-        same = (n for n, s in enumerate(segments) if s and s.region == segments[newest].region)
-        return next(same, 0)
+        exposures = self._context.history.exposures.values()
+        regions = [each.segment.region if each.segment else None for each in exposures]
+        return regions.index(regions[newest])
 
     def _chosen(self) -> None:
         self._picked = True

@@ -123,10 +123,9 @@ def disk(health: Health) -> Phrase:
     free = health.disk_free_bytes
     if free is None:
         return Phrase(NONE)
-    low = (
-        "alarm" if free < DISK_ALARM_BYTES else "warning" if free < DISK_WARNING_BYTES else "plain"
-    )
-    return Phrase(size(free), low)
+    low = free < DISK_WARNING_BYTES
+    level: Level = "alarm" if free < DISK_ALARM_BYTES else "warning" if low else "plain"
+    return Phrase(size(free), level)
 
 
 def _to_target(target: TargetView | None) -> Phrase:

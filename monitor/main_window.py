@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -144,9 +145,12 @@ class MonitorWindow(QMainWindow):
             "?": self.show_keys,
         }
         for number, page in enumerate(PAGES, 1):
-            actions[f"{number}"] = lambda page=page: self.view.turn_to(page)
+            actions[f"{number}"] = partial(self._turn_to, page)
         for key, action in actions.items():
             QShortcut(QKeySequence(key), self).activated.connect(action)
+
+    def _turn_to(self, page: str) -> None:
+        self.view.turn_to(page)
 
     def _next_mode(self) -> None:
         context = self.view.context

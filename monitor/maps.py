@@ -16,13 +16,6 @@ from hexlive.stream.views import MapView as Pair
 
 MASKED: Final = REASONS.index("masked")
 PERCENT: Final = 100.0
-PAIRS: Final = {
-    "EMF": lambda shown: Pair(value=shown.emf, sigma=shown.emf_sigma),
-    "relative": lambda shown: shown.relative and shown.relative.map,
-    "superpixels": lambda shown: shown.superpixels,
-    "adaptive": lambda shown: shown.adaptive,
-    "recent": lambda shown: shown.recent,
-}
 NAMES: Final = {
     "EMF": "EMF since start",
     "relative": "relative EMF",
@@ -34,8 +27,16 @@ NAMES: Final = {
 
 def chosen_map(snapshot: Snapshot, mode: str) -> Pair | None:
     """EMF and its uncertainty in one of `MODES`; None where the snapshot has none."""
-    pair: Pair | None = PAIRS[mode](snapshot)
-    return pair
+    match mode:
+        case "EMF":
+            return Pair(value=snapshot.emf, sigma=snapshot.emf_sigma)
+        case "relative":
+            return snapshot.relative.map if snapshot.relative is not None else None
+        case "superpixels":
+            return snapshot.superpixels
+        case "adaptive":
+            return snapshot.adaptive
+    return snapshot.recent
 
 
 def detector_weights(snapshot: Snapshot, pair: Pair) -> NDArray[Any] | None:
@@ -57,7 +58,7 @@ class EmfMap:
             "Grey: undefined. Red border: masked pixels. Relative: over the reference."
         )
         self.widget = Card(context.theme, "EMF map", hint)
-        self._context, self._snapshot = context, None
+        self._context = context
         self._view = MapView(self.widget, "viridis", "EMF (valence / core)", reading=self._reading)
         self._modes = QComboBox()
         for mode in MODES:

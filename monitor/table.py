@@ -1,6 +1,6 @@
 """Table 1: EMF, roughness and volume of each state, and the counters of the run as tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -38,9 +38,9 @@ class Grid(QTableWidget):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._rows: list[tuple[str, ...]] = []
 
-    def write(self, rows: list[tuple[str, ...]]) -> None:
+    def write(self, rows: Sequence[tuple[str, ...]]) -> None:
         """Show these rows."""
-        rows = rows[:MOST_ROWS]
+        rows = list(rows[:MOST_ROWS])
         if rows == self._rows:
             return
         self._rows = rows

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.stream.model import CtView, Snapshot
-from hexlive.stream.views import BandsView, PartView
+from hexlive.stream.views import BandsView, MapView, PartView
 
 Array = NDArray[Any]
 
@@ -68,7 +68,7 @@ def _bands(bands: BandsView, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _pair(pair: Any) -> bool:
+def _pair(pair: MapView) -> bool:
     return pair.value.ndim == 2 and pair.value.shape == pair.sigma.shape
 
 

@@ -7,18 +7,14 @@ from numpy.typing import NDArray
 Pair = tuple[float, float | None, float | None]
 
 
-class _View(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Common to all parts."""
-
-
-class MapView(_View):
+class MapView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A map and its standard uncertainty, ``(rows, columns) float32``, NaN where undefined."""
 
     value: NDArray[np.float32]
     sigma: NDArray[np.float32]
 
 
-class RelativeView(_View):
+class RelativeView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """EMF over that of a reference: the map, its mean, and what the reference is."""
 
     map: MapView
@@ -27,7 +23,7 @@ class RelativeView(_View):
     source: str
 
 
-class PartView(_View):
+class PartView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One region of the cell, or one component, in the present state.
 
     Attributes
@@ -50,7 +46,7 @@ class PartView(_View):
     time_to_target_s: float | None = None
 
 
-class BandsView(_View):
+class BandsView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Coarse spectra of every pixel, so that a screen can cut windows by itself.
 
     Attributes
@@ -62,17 +58,17 @@ class BandsView(_View):
     """
 
     edges_kev: NDArray[np.float64]
-    counts: NDArray[np.uint16]
+    counts: NDArray[np.unsignedinteger]
 
 
-class LineView(_View):
+class LineView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A fluorescence line: time (s), centre (keV) and its standard error, None where not seen."""
 
     name: str
     points: list[Pair]
 
 
-class TargetView(_View):
+class TargetView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """How far the exposure is from a wanted relative uncertainty of EMF, in seconds of live time.
 
     Attributes
@@ -92,7 +88,7 @@ class TargetView(_View):
     mean_s: float | None
 
 
-class ScanView(_View):
+class ScanView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a CT scan found, for the table of states; lengths in µm, volumes in µm3."""
 
     scan: int
