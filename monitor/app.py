@@ -4,8 +4,9 @@ import importlib
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,19 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hexlive.monitor.client import AddressError, Client, judge
+from hexlive.monitor.look import PLAIN, Look, PageName, ThemeName
 from hexlive.stream.keys import KeysError
 from hexlive.stream.model import Snapshot
 
 if TYPE_CHECKING:
-    from PySide6.QtGui import QPixmap
     from PySide6.QtWidgets import QApplication
 
 POLL_S: Final = 0.05
 PROBE_S: Final = 30.0
-FULL_HD: Final = (1920, 1080)
 SMALLEST: Final = (800, 600)
 LARGEST: Final = (7680, 4320)
 DEBIAN_PACKAGES: Final = "libgl1 libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0"
+OFFSCREEN: Final = ["-platform", "offscreen"]
 PROBE: Final = "from PySide6.QtWidgets import QApplication; QApplication([])"
 
 
@@ -52,6 +53,11 @@ def monitor(
         bool, typer.Option("--when-stopped", help="Picture the end of the run, not its present.")
     ] = False,
     keys: Annotated[Path | None, typer.Option(help="Folder of CurveZMQ keys.")] = None,
+    every: Annotated[
+        float | None, typer.Option(help="Draw the picture again every so many seconds.")
+    ] = None,
+    page: Annotated[PageName, typer.Option(help="Page of the picture.")] = PageName.overview,
+    theme: Annotated[ThemeName, typer.Option(help="Of the picture.")] = ThemeName.dark,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the picture, pixels.")] = "1920x1080",
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -62,9 +68,13 @@ def monitor(
     try:
         if snapshot is None:
             raise typer.Exit(run_window(address, keys))
-        save_snapshot(
-            address, snapshot, timeout, parse_size(size), when_stopped=when_stopped, keys=keys
-        )
+        look = Look(size=parse_size(size), page=page, theme=theme)
+        if every is None:
+            save_snapshot(address, snapshot, timeout, look, when_stopped=when_stopped, keys=keys)
+        elif every <= 0 or when_stopped:
+            raise typer.BadParameter("give seconds above 0, and not with --when-stopped.")
+        else:
+            save_snapshots(address, snapshot, every, look, keys=keys)
     except (AddressError, KeysError, MonitorError) as error:
         if debug:
             raise
@@ -84,13 +94,15 @@ def run_window(address: str, keys: Path | None = None) -> int:
     """
     _require_qt()
     _require_display()
-    from hexlive.monitor.window import MonitorWindow
+    from PySide6.QtCore import QSettings
+
+    from hexlive.monitor.main_window import MonitorWindow
 
     with Client(address, keys) as client:
         application = _application([])
-        window = MonitorWindow(client)
+        window = MonitorWindow(client, QSettings("hexlive", "monitor"))
         window.show()
-        with _signals_quit(application):
+        with _on_signals(application.quit):
             return application.exec()
 
 
@@ -98,7 +110,7 @@ def save_snapshot(
     address: str,
     path: Path,
     timeout_s: float,
-    size: tuple[int, int] = FULL_HD,
+    look: Look = PLAIN,
     *,
     when_stopped: bool = False,
     keys: Path | None = None,
@@ -120,11 +132,39 @@ def save_snapshot(
     _require_qt()
     with Client(address, keys) as client:
         snapshot = _awaited(client, timeout_s, when_stopped=when_stopped)
-    render(snapshot, path, size)
+    render(snapshot, path, look)
 
 
-def render(snapshot: Snapshot, path: Path, size: tuple[int, int] = FULL_HD) -> None:
-    """Draw a snapshot into a PNG of ``size`` (width, height) pixels; call in the main thread.
+def save_snapshots(
+    address: str, path: Path, every_s: float, look: Look, *, keys: Path | None = None
+) -> None:
+    """Draw the newest snapshot every so many seconds, until the process is told to stop.
+
+    The picture goes on from run to run, and says so when nothing comes.
+
+    Raises
+    ------
+    AddressError
+        The address is malformed.
+    MonitorError
+        The file cannot be written, or Qt is missing.
+    """
+    _require_qt()
+    from hexlive.monitor.easel import Easel
+
+    application, stopped, newest = _application(OFFSCREEN), threading.Event(), None
+    with Client(address, keys) as client, _on_signals(stopped.set):
+        easel = Easel(look)
+        while not stopped.is_set():
+            newest = client.latest() or newest
+            with _one_sentence():
+                easel.draw(newest, path, client.freshness, client.age_s, address)
+            application.processEvents()
+            stopped.wait(every_s)
+
+
+def render(snapshot: Snapshot, path: Path, look: Look = PLAIN) -> None:
+    """Draw a snapshot into a PNG; call in the main thread.
 
     The file is whole or absent.
 
@@ -134,26 +174,21 @@ def render(snapshot: Snapshot, path: Path, size: tuple[int, int] = FULL_HD) -> N
         The file cannot be written, or Qt is missing.
     """
     _require_qt()
-    from hexlive.monitor.window import Screen, picture
+    from hexlive.monitor.easel import Easel
 
-    _application(["-platform", "offscreen"])
-    screen = Screen()
-    screen.show_snapshot(snapshot)
-    screen.show_time(snapshot, judge(snapshot, 0.0), 0.0, "")
-    _save(picture(screen, size), path)
+    _application(OFFSCREEN)
+    with _one_sentence():
+        Easel(look).draw(snapshot, path, judge(snapshot, 0.0), 0.0)
 
 
-def _save(image: "QPixmap", path: Path) -> None:
-    from PySide6.QtCore import QBuffer
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    from hexlive.monitor.saving import SavingError
 
-    buffer = QBuffer()
-    image.save(buffer, "PNG")
-    part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(buffer.data().data())
-        part.replace(path)
-    except OSError as error:
-        raise MonitorError(f"Cannot write {path}: {error.strerror}.") from error
+        yield
+    except SavingError as error:
+        raise MonitorError(str(error)) from error
 
 
 def _awaited(client: Client, timeout_s: float, *, when_stopped: bool) -> Snapshot:
@@ -213,10 +248,10 @@ def _require_display() -> None:
 
 
 @contextmanager
-def _signals_quit(application: "QApplication") -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the event loop; the timer of the window lets Python see them."""
+def _on_signals(stop: Callable[[], object]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop; the timer of the window lets Python see them."""
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: application.quit()) for number in numbers]
+    before = [signal.signal(number, lambda *_: stop()) for number in numbers]
     try:
         yield
     finally:

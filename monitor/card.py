@@ -6,15 +6,19 @@ Text goes into plain-text labels only: words that came over the network are neve
 import html
 from typing import Any, Final
 
+import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont, QResizeEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from hexlive.monitor.theme import LABEL_PX, MARGIN_PX, TICK_PX, Theme
 
 GRID_ALPHA: Final = 0.15
 CURVE_WIDTH_PX: Final = 2
+HEAD_SPACING_PX: Final = 8
+HALF_A_TICK_PX: Final = 8
 
 
 class PlainLabel(QLabel):
@@ -62,35 +66,83 @@ def font(size_px: int, bold: bool = False) -> QFont:
 
 
 class Card(QFrame):
-    """A panel's widget: title left, value right, plots below, a caption at the bottom."""
+    """A panel's widget: title left, value right, plots below, a caption at the bottom.
 
-    def __init__(self, theme: Theme, title: str) -> None:
+    Attributes
+    ----------
+    title
+        Of the panel.
+    data
+        What is drawn, by name with unit, for export.
+
+    Parameters
+    ----------
+    hint
+        What the panel shows and how to read it: the tooltip of the title.
+    """
+
+    def __init__(self, theme: Theme, title: str, hint: str = "") -> None:
         super().__init__()
-        self.theme = theme
+        self.theme, self.title = theme, title
+        self.data: dict[str, NDArray[Any]] = {}
         self.setObjectName("card")
         self._title = QLabel(title)
         self._title.setObjectName("title")
+        self._title.setToolTip(html.escape(hint))
+        self._said, self._n_controls = "", 0
         self._value = PlainLabel("value", Qt.AlignmentFlag.AlignRight)
         self._caption = PlainLabel("caption")
         self._caption.hide()
         self.graphics = pg.GraphicsLayoutWidget()
         self.graphics.setBackground(theme.panel)
-        self.graphics.ci.layout.setContentsMargins(0, 0, 0, 0)
-        layout = QGridLayout(self)
-        layout.setContentsMargins(MARGIN_PX + 4, MARGIN_PX, MARGIN_PX, MARGIN_PX)
-        layout.setVerticalSpacing(4)
-        layout.setColumnStretch(1, 1)
-        layout.addWidget(self._title, 0, 0)
-        layout.addWidget(self._value, 0, 1)
-        layout.addWidget(self.graphics, 1, 0, 1, 2)
-        layout.addWidget(self._caption, 2, 0, 1, 2)
+        self.graphics.ci.layout.setContentsMargins(0, HALF_A_TICK_PX, 0, 0)
+        self._head = QHBoxLayout()
+        self._head.setSpacing(HEAD_SPACING_PX)
+        self._head.addWidget(self._title)
+        self._head.addWidget(self._value, 1)
+        self._body = QGridLayout(self)
+        self._body.setContentsMargins(MARGIN_PX + 4, MARGIN_PX, MARGIN_PX, MARGIN_PX)
+        self._body.setVerticalSpacing(4)
+        self._body.addLayout(self._head, 0, 0)
+        self._body.addWidget(self.graphics, 1, 0)
+        self._body.addWidget(self._caption, 2, 0)
 
     def say(self, value: str, caption: str | None = None) -> None:
         """Set the value beside the title and the caption below the plots."""
         self._value.say(value)
         if caption is not None:
+            self._said = caption
             self._caption.say(caption)
             self._caption.show()
+
+    def point_out(self, reading: str) -> None:
+        """Show a reading in place of the caption; empty: the caption again."""
+        self._caption.say(reading or self._said)
+        self._caption.show()
+
+    def keep(self, **arrays: Any) -> None:
+        """Remember what is drawn; names end in the unit."""
+        self.data = {name: np.asarray(values) for name, values in arrays.items()}
+
+    def retitle(self, title: str, more: str) -> None:
+        """Give the panel another title, and its hint one more sentence."""
+        self.title = title
+        self._title.setText(title)
+        self._title.setToolTip(f"{self._title.toolTip()} {html.escape(more)}")
+
+    def control(self, widget: QWidget) -> None:
+        """Put a choice between the title and the value."""
+        self._head.insertWidget(1 + self._n_controls, widget)
+        self._n_controls += 1
+
+    def append(self, widget: QWidget) -> None:
+        """Put something at the right end of the head."""
+        self._head.addWidget(widget)
+
+    def put(self, widget: QWidget) -> None:
+        """Show a widget in place of the plots."""
+        self.graphics.hide()
+        self._body.addWidget(widget, 1, 0)
 
     def plot(self, row: int, column: int, x: str, y: str) -> Any:
         """Add a plot whose axes carry these labels, with units, and return its PlotItem."""

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-LOW_QUANTILE: Final = 0.02
-HIGH_QUANTILE: Final = 0.98
+CUT: Final = 0.02
 MOST_PIXELS_PER_SIDE: Final = 1024
 SCALE_BAR_FRACTION: Final = 0.3
 WEIGHT_CAP_QUANTILE: Final = 0.9
@@ -24,11 +23,15 @@ def thinned(image: NDArray[Any]) -> NDArray[Any]:
     return image[::rows, ::columns]
 
 
-def robust_levels(values: NDArray[Any], weights: NDArray[Any] | None = None) -> tuple[float, float]:
-    """Quantiles (2 and 98 %) of the finite values; 0 and 1 without any.
+def robust_levels(
+    values: NDArray[Any], weights: NDArray[Any] | None = None, cut: float = CUT
+) -> tuple[float, float]:
+    """Quantiles of the finite values, 2 and 98 % unless told; 0 and 1 without any.
 
     Parameters
     ----------
+    cut
+        Fraction of the values to leave out at each end.
     weights
         How much each value is to be believed, such as its counts, so that dark pixels do not
         stretch the colours. Capped at their 90 % quantile, so that hot pixels do not either.
@@ -40,9 +43,15 @@ def robust_levels(values: NDArray[Any], weights: NDArray[Any] | None = None) -> 
     order = np.argsort(chosen)
     believed = np.ones(chosen.size) if weights is None else _capped(weights[finite])
     cumulative = np.cumsum(believed[order])
-    places = np.searchsorted(cumulative / cumulative[-1], (LOW_QUANTILE, HIGH_QUANTILE))
+    places = np.searchsorted(cumulative / cumulative[-1], (cut, 1 - cut))
     low, high = chosen[order][np.minimum(places, chosen.size - 1)]
     return widened(float(low), float(high))
+
+
+def balanced_levels(levels: tuple[float, float], centre: float) -> tuple[float, float]:
+    """The same distance to both sides of the centre of diverging colours."""
+    reach = max(abs(levels[0] - centre), abs(levels[1] - centre))
+    return centre - reach, centre + reach
 
 
 def _capped(weights: NDArray[Any]) -> FloatArray:

@@ -1,124 +1,238 @@
-"""The maps: EMF with its uncertainty, and the counts behind it, on the detector's pixels."""
+"""The maps: EMF with its uncertainty, and what it rests on, on the detector's pixels."""
 
 from typing import Any, Final
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QRectF
-from PySide6.QtWidgets import QGraphicsRectItem
+from PySide6.QtWidgets import QComboBox
 
 from hexlive.monitor.card import Card
-from hexlive.monitor.levels import robust_levels, thinned
-from hexlive.monitor.theme import Theme
+from hexlive.monitor.context import MODES, Context
+from hexlive.monitor.mapview import MapView
+from hexlive.monitor.numbers import NONE, duration, mean_emf, with_sigma
+from hexlive.reconstruct.emf import REASONS
 from hexlive.stream.model import Snapshot
+from hexlive.stream.views import MapView as Pair
 
-BAR_PX: Final = 14
-BAR_AXIS_PX: Final = 64
-BAR_TICKS_PX: Final = 44
-NO_VALUE: Final = "–"
+MASKED: Final = REASONS.index("masked")
+PERCENT: Final = 100.0
+NAMES: Final = {
+    "EMF": "EMF since start",
+    "relative": "relative EMF",
+    "superpixels": "superpixels",
+    "adaptive": "adaptive",
+    "recent": "last seconds",
+}
 
 
-class MapView:
-    """An image of ``(rows, columns)`` with row 0 at the top, a colour bar, and grey for NaN."""
+def chosen_map(snapshot: Snapshot, mode: str) -> Pair | None:
+    """EMF and its uncertainty in one of `MODES`; None where the snapshot has none."""
+    match mode:
+        case "EMF":
+            return Pair(value=snapshot.emf, sigma=snapshot.emf_sigma)
+        case "relative":
+            return snapshot.relative.map if snapshot.relative is not None else None
+        case "superpixels":
+            return snapshot.superpixels
+        case "adaptive":
+            return snapshot.adaptive
+    return snapshot.recent
 
-    def __init__(self, card: Card, colours: str, label: str, axes: bool = True) -> None:
-        names = ("column (pixel)", "row (pixel)") if axes else ("", "")
-        self._plot = card.plot(0, 0, *names)
-        self._plot.showGrid(x=False, y=False)
-        self._plot.invertY(True)
-        self._plot.setAspectLocked(True)
-        self._void = QGraphicsRectItem()
-        self._void.setBrush(pg.mkBrush(card.theme.void))
-        self._void.setPen(pg.mkPen(None))
-        self._image = pg.ImageItem(axisOrder="row-major")
-        self._plot.addItem(self._void, ignoreBounds=True)
-        self._plot.addItem(self._image)
-        self._bar = pg.ColorBarItem(
-            colorMap=pg.colormap.get(colours), width=BAR_PX, interactive=False, colorMapMenu=False
-        )
-        card.style_axis(self._bar.getAxis("right"), label)
-        self._bar.getAxis("right").setWidth(BAR_AXIS_PX if label else BAR_TICKS_PX)
-        self._bar.setImageItem(self._image, insert_in=self._plot)
-        self._shape: tuple[int, ...] = ()
 
-    def draw(self, values: NDArray[Any], weights: NDArray[Any] | None = None) -> None:
-        """Show a map; pixels of little weight have little say in the range of colours."""
-        if values.size == 0:
-            self._image.clear()
-            return
-        rows, columns = values.shape
-        area = QRectF(0, 0, columns, rows)
-        seen = thinned(values)
-        levels = robust_levels(seen, None if weights is None else thinned(weights))
-        self._image.setImage(seen.astype(np.float32), autoLevels=False, levels=levels)
-        self._image.setRect(area)
-        self._bar.setLevels(levels)
-        if values.shape != self._shape:
-            self._shape = values.shape
-            self._void.setRect(area)
-            self._plot.setRange(area, padding=0)
+def detector_weights(snapshot: Snapshot, pair: Pair) -> NDArray[Any] | None:
+    """How much each pixel is to be believed; a coarser map has no counts of its own."""
+    return snapshot.compton_counts if pair.value.shape == snapshot.compton_counts.shape else None
+
+
+def masked(snapshot: Snapshot) -> NDArray[np.bool_] | None:
+    """Pixels that can not be hit."""
+    return None if snapshot.undefined is None else snapshot.undefined == MASKED
 
 
 class EmfMap:
     """Fig. 3A: the map of the electron momentum factor, and its mean over the region."""
 
-    def __init__(self, theme: Theme) -> None:
-        self.widget = Card(theme, "EMF map")
-        self._view = MapView(self.widget, "viridis", "EMF (valence / core)")
+    def __init__(self, context: Context) -> None:
+        hint = (
+            "Electron momentum factor: Compton profile in |pz| < 1 a.u. over that in 1 to 5 a.u. "
+            "Grey: undefined. Red border: masked pixels. Relative: over the reference."
+        )
+        self.widget = Card(context.theme, "EMF map", hint)
+        self._context = context
+        self._view = MapView(self.widget, "viridis", "EMF (valence / core)", reading=self._reading)
+        self._modes = QComboBox()
+        for mode in MODES:
+            self._modes.addItem(NAMES[mode], mode)
+        self._modes.activated.connect(
+            lambda place: context.choose(mode=self._modes.itemData(place))
+        )
+        self.widget.control(self._modes)
+        self._snapshot: Snapshot | None = None
+        context.changed.connect(self._again)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Draw the map and say its mean."""
-        self._view.draw(snapshot.emf, snapshot.compton_counts)
-        self.widget.say(mean_emf(snapshot))
+        """Draw the map that is chosen and say its mean."""
+        self._snapshot = snapshot
+        mode = self._context.mode
+        self._modes.setCurrentIndex(MODES.index(mode))
+        pair = chosen_map(snapshot, mode)
+        if pair is None:
+            self._view.draw(np.empty((0, 0)), self._context)
+            self.widget.say("no reference" if mode == "relative" else NONE, "")
+            self.widget.keep()
+            return
+        relative = mode == "relative"
+        self._view.label("EMF / EMF of reference" if relative else "EMF (valence / core)")
+        self._view.draw(
+            pair.value,
+            self._context,
+            detector_weights(snapshot, pair),
+            1.0 if relative else None,
+            snapshot.emf.shape,
+        )
+        self._view.outline(masked(snapshot))
+        self.widget.say(_mean(snapshot, mode), _explained(snapshot, mode))
+        self.widget.keep(emf=pair.value, emf_sigma=pair.sigma)
+
+    def _again(self) -> None:
+        if not self._context.locked:
+            self._view.release()
+        if self._snapshot is not None:
+            self.show(self._snapshot)
+
+    def _reading(self, row: int, column: int) -> str:
+        """EMF of one pixel with its uncertainty, or why there is none."""
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.emf.size == 0:
+            return ""
+        value, sigma = float(snapshot.emf[row, column]), float(snapshot.emf_sigma[row, column])
+        if np.isfinite(value):
+            said = f"EMF {with_sigma(value, sigma)}"
+        else:
+            code = 0 if snapshot.undefined is None else int(snapshot.undefined[row, column])
+            said = REASONS[code] if 0 < code < len(REASONS) else "no EMF"
+        return (
+            f"row {row}, column {column}: {said}, {snapshot.compton_counts[row, column]:.0f} counts"
+        )
+
+
+def _mean(snapshot: Snapshot, mode: str) -> str:
+    """The mean that belongs to a map."""
+    if mode != "relative" or snapshot.relative is None:
+        return mean_emf(snapshot)
+    return with_sigma(snapshot.relative.mean, snapshot.relative.mean_sigma)
+
+
+def _explained(snapshot: Snapshot, mode: str) -> str:
+    """What a map is of, where its name does not say it."""
+    match mode:
+        case "relative" if snapshot.relative is not None:
+            return f"relative to {snapshot.relative.source}"
+        case "superpixels" if snapshot.target is not None:
+            side = snapshot.target.side_px
+            return f"L and H summed over {side} x {side} pixels"
+        case "adaptive" if snapshot.target is not None:
+            percent = PERCENT * snapshot.target.relative_sigma
+            return f"pixels joined until σ(EMF)/EMF is {percent:g} %"
+        case "recent" if snapshot.recent_s is not None:
+            return f"of the last {duration(snapshot.recent_s)} of live time"
+    return f"of the whole exposure, {duration(snapshot.health.live_time_s)} of live time"
 
 
 class SigmaMap:
     """How uncertain each pixel's EMF is, in percent."""
 
-    def __init__(self, theme: Theme) -> None:
-        self.widget = Card(theme, "σ(EMF), %")
+    def __init__(self, context: Context) -> None:
+        hint = "Standard uncertainty of the EMF map that is chosen, over that EMF, in percent."
+        self.widget = Card(context.theme, "σ(EMF), %", hint)
+        self._context = context
         self._view = MapView(self.widget, "magma", "", axes=False)
+        self._snapshot: Snapshot | None = None
+        context.changed.connect(self._again)
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the relative uncertainty where EMF is defined and positive."""
-        positive = np.isfinite(snapshot.emf_sigma) & (snapshot.emf > 0)
-        relative = np.full(snapshot.emf.shape, np.nan)
-        np.divide(snapshot.emf_sigma, snapshot.emf, out=relative, where=positive)
-        relative *= 100
-        self._view.draw(relative, snapshot.compton_counts)
-        typical = np.median(relative[positive]) if positive.any() else None
-        self.widget.say(NO_VALUE if typical is None else f"median {typical:.2g} %")
+        self._snapshot = snapshot
+        pair = chosen_map(snapshot, self._context.mode)
+        if pair is None:
+            self._view.draw(np.empty((0, 0)), self._context)
+            self.widget.say(NONE)
+            return
+        positive = np.isfinite(pair.sigma) & (pair.value > 0)
+        percent = np.full(pair.value.shape, np.nan, np.float32)
+        np.divide(PERCENT * pair.sigma, pair.value, out=percent, where=positive)
+        weights = detector_weights(snapshot, pair)
+        self._view.draw(percent, self._context, weights, area=snapshot.emf.shape)
+        typical = np.median(percent[positive]) if positive.any() else None
+        self.widget.say(NONE if typical is None else f"median {typical:.2g} %")
+        self.widget.keep(sigma_percent=percent)
+
+    def _again(self) -> None:
+        if not self._context.locked:
+            self._view.release()
+        if self._snapshot is not None:
+            self.show(self._snapshot)
 
 
 class CountsMap:
     """Compton intensity: counts in \\|pz\\| < outer limit."""
 
-    def __init__(self, theme: Theme) -> None:
-        self.widget = Card(theme, "Counts")
+    def __init__(self, context: Context) -> None:
+        hint = "Events with |pz| below the outer limit, per pixel: the Compton intensity."
+        self.widget = Card(context.theme, "Counts", hint)
+        self._context = context
         self._view = MapView(self.widget, "cividis", "", axes=False)
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the counts and say what a typical pixel has."""
         counts = snapshot.compton_counts
-        self._view.draw(counts)
+        self._view.draw(counts, self._context)
         finite = counts[np.isfinite(counts)]
-        self.widget.say(f"median {np.median(finite):.4g}" if finite.size else NO_VALUE)
+        self.widget.say(f"median {np.median(finite):.4g}" if finite.size else NONE)
+        self.widget.keep(compton_counts=counts)
 
 
-def mean_emf(snapshot: Snapshot) -> str:
-    """Mean EMF of the region with its uncertainty, in absolute terms and in percent."""
-    mean, sigma = snapshot.emf_mean, snapshot.emf_mean_sigma
-    if mean is None:
-        return NO_VALUE
-    if sigma is None:
-        return f"{mean:.4g}"
-    percent = f"  ({abs(100 * sigma / mean):.2g} %)" if mean else ""
-    return f"{mean:.{decimals(sigma)}f} ± {sigma:.{decimals(sigma)}f}{percent}"
+class HitsMap:
+    """Hits per pixel before any rejection: dead and hot pixels stand out."""
+
+    def __init__(self, context: Context) -> None:
+        hint = "Hits above threshold per pixel, before clusters are judged. Red border: masked."
+        self.widget = Card(context.theme, "Hits", hint)
+        self._context = context
+        self._view = MapView(self.widget, "cividis", "hits", axes=False)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw the hits and count the pixels that have none."""
+        hits = snapshot.hits
+        self._view.draw(hits, self._context)
+        self._view.outline(masked(snapshot))
+        hidden = masked(snapshot)
+        dead = int((hits == 0).sum()) - (0 if hidden is None else int((hits == 0)[hidden].sum()))
+        n_masked = 0 if hidden is None else int(hidden.sum())
+        self.widget.say(f"{dead:,} dead, {n_masked:,} masked")
+        self.widget.keep(hits=hits)
 
 
-def decimals(sigma: float) -> int:
-    """Decimals that show two digits of an uncertainty, between 1 and 6."""
-    if sigma <= 0:
-        return 4
-    return int(np.clip(1 - np.floor(np.log10(sigma)), 1, 6))
+class ResidualMap:
+    """Measured Compton peak minus that of the geometry: a slope means a wrong angle map."""
+
+    def __init__(self, context: Context) -> None:
+        hint = (
+            "Median energy inside the Compton windows minus the peak that the geometry gives. "
+            "A slope or a step: check axis offset, sign, or calibration. 0.1 keV biases EMF by 1 %."
+        )
+        self.widget = Card(context.theme, "Compton peak residual", hint)
+        self._context = context
+        self._view = MapView(self.widget, "viridis", "measured − geometry (keV)", axes=False)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw the difference and say what is typical."""
+        residual = snapshot.peak_residual_kev
+        if residual is None or residual.size == 0:
+            self._view.draw(np.empty((0, 0)), self._context)
+            self.widget.say(NONE)
+            return
+        self._view.draw(residual, self._context, snapshot.compton_counts, centre=0.0)
+        known = residual[np.isfinite(residual) & np.isfinite(snapshot.emf)]
+        self.widget.say(f"median {np.median(known):+.3f} keV" if known.size else NONE)
+        self.widget.keep(peak_residual_kev=residual)

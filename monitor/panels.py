@@ -1,18 +1,25 @@
-"""Which panels there are and where each stands on the screen.
+"""Which panels there are, on which page, and where each stands.
 
-A new panel is one class with a ``widget`` and ``show(snapshot)``, and one line in `PANELS`.
+A new panel is one class with a ``widget`` and ``show(snapshot)``, and one line in `PAGES`.
 """
 
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from PySide6.QtWidgets import QWidget
-
-from hexlive.monitor.maps import CountsMap, EmfMap, SigmaMap
-from hexlive.monitor.slices import CtPanel
-from hexlive.monitor.spectra import ProfilePanel, SpectrumPanel
-from hexlive.monitor.theme import Theme
-from hexlive.monitor.trends import CyclingPanel, TrendPanel
+from hexlive.monitor.card import Card
+from hexlive.monitor.compare import ComparePanel
+from hexlive.monitor.context import Context
+from hexlive.monitor.cycling import CyclingPanel
+from hexlive.monitor.health import DriftPanel, LogPanel, RatesPanel
+from hexlive.monitor.maps import CountsMap, EmfMap, HitsMap, ResidualMap, SigmaMap
+from hexlive.monitor.parts import ComponentProfiles, ComponentSpectra, RegionSpectra
+from hexlive.monitor.profile import ProfilePanel
+from hexlive.monitor.slices import CtPanel, LinkedSlices
+from hexlive.monitor.spectra import SpectrumPanel
+from hexlive.monitor.table import CountersTable, StatesTable
+from hexlive.monitor.topography import SurfacePanel
+from hexlive.monitor.trends import TrendPanel
+from hexlive.monitor.windows import WindowMap, WindowSpectrum
 from hexlive.stream.model import Snapshot
 
 
@@ -20,7 +27,7 @@ class Panel(Protocol):
     """One picture of the screen."""
 
     @property
-    def widget(self) -> QWidget:
+    def widget(self) -> Card:
         """What to put on the screen."""
 
     def show(self, snapshot: Snapshot) -> None:
@@ -28,7 +35,7 @@ class Panel(Protocol):
 
 
 class Place(NamedTuple):
-    """Cells of the grid that a panel covers."""
+    """Cells of the grid of a page that a panel covers."""
 
     row: int
     column: int
@@ -36,13 +43,64 @@ class Place(NamedTuple):
     columns: int
 
 
-PANELS: Final[dict[Callable[[Theme], Panel], Place]] = {
-    EmfMap: Place(0, 0, 2, 10),
-    SigmaMap: Place(0, 10, 1, 5),
-    CountsMap: Place(1, 10, 1, 5),
-    SpectrumPanel: Place(0, 15, 2, 11),
-    ProfilePanel: Place(0, 26, 2, 10),
-    TrendPanel: Place(2, 0, 2, 12),
-    CyclingPanel: Place(2, 12, 2, 9),
-    CtPanel: Place(2, 21, 2, 15),
+Make = Callable[[Context], Panel]
+
+PAGES: Final[dict[str, dict[Make, Place]]] = {
+    "Overview": {
+        EmfMap: Place(0, 0, 2, 11),
+        SigmaMap: Place(0, 11, 1, 5),
+        CountsMap: Place(1, 11, 1, 5),
+        SpectrumPanel: Place(0, 16, 2, 10),
+        ProfilePanel: Place(0, 26, 2, 10),
+        TrendPanel: Place(2, 0, 2, 12),
+        CyclingPanel: Place(2, 12, 2, 9),
+        CtPanel: Place(2, 21, 2, 15),
+    },
+    "Maps": {
+        EmfMap: Place(0, 0, 2, 16),
+        SigmaMap: Place(0, 16, 1, 10),
+        CountsMap: Place(0, 26, 1, 10),
+        ResidualMap: Place(1, 16, 1, 10),
+        HitsMap: Place(1, 26, 1, 10),
+    },
+    "Spectra": {
+        WindowSpectrum: Place(0, 0, 1, 22),
+        WindowMap: Place(0, 22, 1, 14),
+        RegionSpectra: Place(1, 0, 1, 12),
+        ComponentSpectra: Place(1, 12, 1, 12),
+        ComponentProfiles: Place(1, 24, 1, 12),
+    },
+    "CT": {
+        LinkedSlices: Place(0, 0, 1, 24),
+        SurfacePanel: Place(0, 24, 1, 12),
+    },
+    "Cell": {
+        TrendPanel: Place(0, 0, 3, 21),
+        CyclingPanel: Place(0, 21, 3, 15),
+        StatesTable: Place(3, 0, 2, 36),
+    },
+    "Compare": {
+        ComparePanel: Place(0, 0, 1, 1),
+    },
+    "Health": {
+        RatesPanel: Place(0, 0, 1, 14),
+        DriftPanel: Place(0, 14, 1, 12),
+        CountersTable: Place(0, 26, 2, 10),
+        LogPanel: Place(1, 0, 1, 26),
+    },
 }
+
+# What these show changes with the counts only, so between two exposures there is nothing to draw.
+COUNTED: Final = frozenset(
+    {
+        EmfMap, SigmaMap, CountsMap, ResidualMap, HitsMap, SpectrumPanel, ProfilePanel,
+        WindowSpectrum, WindowMap, RegionSpectra, ComponentSpectra, ComponentProfiles,
+    }
+)  # fmt: skip
+
+
+def counted(snapshot: Snapshot) -> tuple[object, ...]:
+    """What differs between two snapshots when frames were counted in between them."""
+    segment, health = snapshot.segment, snapshot.health
+    number = None if segment is None else segment.number
+    return snapshot.series, number, health.frames_received, health.live_time_s, snapshot.status

@@ -1,4 +1,4 @@
-"""The CT scan: horizontal and vertical slice of the reconstructed cell, with scale bars."""
+"""The CT scan: orthoslices of the reconstructed cell, with scale bars and linked cursors."""
 
 from typing import Any, Final
 
@@ -6,48 +6,63 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF
+from PySide6.QtWidgets import QComboBox
 
 from hexlive.monitor.card import Card, font
+from hexlive.monitor.context import Context
 from hexlive.monitor.levels import length_label, robust_levels, scale_bar_um, thinned
-from hexlive.monitor.theme import LABEL_PX, Theme
+from hexlive.monitor.theme import LABEL_PX
 from hexlive.monitor.words import scan_facts, scan_progress
-from hexlive.stream.model import Snapshot
+from hexlive.stream.model import CtView, Snapshot
 
 BAR_WIDTH_PX: Final = 4
 MARGIN: Final = 0.05
+CELLS: Final = {"xy": (0, 0, 2), "xz": (0, 1, 1), "yz": (1, 1, 1)}
+WINDOWS: Final = {"2 to 98 %": 0.02, "0.1 to 99.9 %": 0.001, "10 to 90 %": 0.1, "all": 0.0}
 
 
 class SliceView:
-    """A grey-scale slice in its true proportions; lengths in µm."""
+    """A slice in its true proportions; lengths in µm.
+
+    Attributes
+    ----------
+    plot
+        To put cursors into.
+    """
 
     def __init__(self, card: Card, cells: tuple[int, int, int], label: str) -> None:
         row, column, rows = cells
-        self._plot = card.graphics.addPlot(row, column, rowspan=rows)
+        self.plot = card.graphics.addPlot(row, column, rowspan=rows)
         for side in ("left", "bottom"):
-            self._plot.hideAxis(side)
-        self._plot.setMenuEnabled(False)
-        self._plot.hideButtons()
-        self._plot.setAspectLocked(True)
-        self._plot.invertY(True)
+            self.plot.hideAxis(side)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        self.plot.setAspectLocked(True)
+        self.plot.invertY(True)
         self._label, self._style = label, {"color": card.theme.text, "size": f"{LABEL_PX}px"}
-        self._plot.setTitle(label, **self._style)
-        self._image = pg.ImageItem(axisOrder="row-major")
+        self.plot.setTitle(label, **self._style)
+        self.image = pg.ImageItem(axisOrder="row-major")
         self._bar = pg.PlotCurveItem(pen=pg.mkPen(card.theme.core, width=BAR_WIDTH_PX))
-        self._length = pg.TextItem(color=card.theme.core, anchor=(0.5, 1.0), fill="#000000a0")
+        self._length = pg.TextItem(color="#ffffff", anchor=(0.5, 1.0), fill="#000000a0")
         self._length.setFont(font(LABEL_PX, bold=True))
         self._length.hide()
-        for item in (self._image, self._bar, self._length):
-            self._plot.addItem(item)
+        self._pixels: NDArray[Any] = np.empty((0, 0))
+        self._pixel_um = 1.0
+        for item in (self.image, self._bar, self._length):
+            self.plot.addItem(item)
 
-    def draw(self, image: NDArray[Any], pixel_um: float, scan: int) -> None:
+    def draw(
+        self, image: NDArray[Any], pixel_um: float, scan: int, levels: tuple[float, float]
+    ) -> None:
         """Show a slice of ``(rows, columns)`` whose pixels are ``pixel_um`` wide."""
-        self._plot.setTitle(f"{self._label} of scan {scan}", **self._style)
+        self.plot.setTitle(f"{self._label} of scan {scan}", **self._style)
+        self._pixels, self._pixel_um = image, pixel_um
         rows, columns = image.shape
         area = QRectF(0, 0, columns * pixel_um, rows * pixel_um)
         seen = thinned(image).astype(np.float32)
-        self._image.setImage(seen, autoLevels=False, levels=robust_levels(seen))
-        self._image.setRect(area)
-        self._plot.setRange(area, padding=0)
+        self.image.setImage(seen, autoLevels=False, levels=levels)
+        self.image.setRect(area)
+        self.plot.setRange(area, padding=0)
         length_um = scale_bar_um(area.width())
         left, level = area.width() * MARGIN, area.height() * (1 - MARGIN)
         self._bar.setData([left, left + length_um], [level, level])
@@ -55,16 +70,36 @@ class SliceView:
         self._length.show()
         self._length.setPos(left + length_um / 2, level)
 
+    def value(self, across_um: float, down_um: float) -> float | None:
+        """What the slice holds at a place; None outside."""
+        row, column = int(down_um / self._pixel_um), int(across_um / self._pixel_um)
+        rows, columns = self._pixels.shape
+        inside = 0 <= row < rows and 0 <= column < columns
+        return float(self._pixels[row, column]) if inside else None
+
+    @property
+    def size_um(self) -> tuple[float, float]:
+        """Width and height."""
+        rows, columns = self._pixels.shape
+        return columns * self._pixel_um, rows * self._pixel_um
+
 
 class CtPanel:
-    """Fig. 3B and 3C: x-y and x-z slice of the latest scan, and where that scan stands."""
+    """Fig. 3B and 3C: central slices of the latest scan, and where that scan stands."""
 
-    def __init__(self, theme: Theme) -> None:
-        self.widget = Card(theme, "CT (attenuation per pixel)")
-        self._xy = SliceView(self.widget, (0, 0, 2), "x-y slice")
-        self._xz = SliceView(self.widget, (0, 1, 1), "x-z slice")
-        self._yz = SliceView(self.widget, (1, 1, 1), "y-z slice")
-        self._drawn: tuple[int, str] | None = None
+    def __init__(self, context: Context) -> None:
+        hint = "Linear attenuation per pixel in three planes through the middle of the cell."
+        self.widget = Card(context.theme, "CT (attenuation per pixel)", hint)
+        self.views = {
+            name: SliceView(self.widget, cells, f"{name[0]}-{name[1]} slice")
+            for name, cells in CELLS.items()
+        }
+        self._windows = QComboBox()
+        self._windows.addItems(list(WINDOWS))
+        self._windows.activated.connect(self._again)
+        self.widget.control(self._windows)
+        self._ct: CtView | None = None
+        self._drawn: tuple[object, ...] | None = None
         self.widget.say("no scan", "")
 
     def show(self, snapshot: Snapshot) -> None:
@@ -72,10 +107,80 @@ class CtPanel:
         ct = snapshot.ct
         if ct is None:
             return
+        self._ct = ct
         self.widget.say(f"scan {ct.scan}: {scan_progress(ct)}", scan_facts(ct))
-        if self._drawn == (ct.scan, ct.status):
+        drawn = (ct.scan, ct.status, self._windows.currentText())
+        if self._drawn == drawn:
             return
-        self._drawn = (ct.scan, ct.status)
-        for view, image in ((self._xy, ct.xy), (self._xz, ct.xz), (self._yz, ct.yz)):
+        self._drawn = drawn
+        cut = WINDOWS[self._windows.currentText()]
+        for name, view in self.views.items():
+            image = getattr(ct, name)
             if image is not None and image.size:
-                view.draw(image, ct.pixel_um, ct.scan)
+                view.draw(image, ct.pixel_um, ct.scan, robust_levels(thinned(image), cut=cut))
+        if ct.xy is not None:
+            arrays = {name: getattr(ct, name) for name in CELLS}
+            self.widget.keep(**{name: array for name, array in arrays.items() if array is not None})
+
+    @property
+    def facts(self) -> str:
+        """What is known of the scan."""
+        return "" if self._ct is None else scan_facts(self._ct)
+
+    def _again(self) -> None:
+        if self._ct is None:
+            return
+        self._drawn = None
+        cut = WINDOWS[self._windows.currentText()]
+        for view in self.views.values():
+            if view.image.image is not None:
+                view.image.setLevels(robust_levels(view.image.image, cut=cut))
+
+
+class LinkedSlices:
+    """The same, with one cursor through all three slices."""
+
+    def __init__(self, context: Context) -> None:
+        self._panel = CtPanel(context)
+        self.widget = self._panel.widget
+        self.widget.retitle("CT slices", "Drag a dashed line: it is the same place in all slices.")
+        self._at_um: dict[str, float] = {}
+        self._lines: list[tuple[str, Any]] = []
+        pen = pg.mkPen(context.theme.valence, width=1, style=pg.QtCore.Qt.PenStyle.DashLine)
+        for name, view in self._panel.views.items():
+            for axis, angle in ((name[0], 90), (name[1], 0)):
+                line = pg.InfiniteLine(angle=angle, movable=True, pen=pen)
+                line.sigPositionChanged.connect(
+                    lambda moved, axis=axis: self._move(axis, float(moved.value()))
+                )
+                view.plot.addItem(line, ignoreBounds=True)
+                self._lines.append((axis, line))
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw the slices; the cursor begins in the middle, where they are cut."""
+        self._panel.show(snapshot)
+        if not self._at_um and self._panel.views["xz"].size_um[0]:
+            width_um, depth_um = self._panel.views["xy"].size_um
+            for axis, length_um in zip("xyz", (width_um, depth_um, 0.0), strict=True):
+                self._move(axis, length_um / 2)
+            self._move("z", self._panel.views["xz"].size_um[1] / 2)
+        elif self._at_um:
+            self._say()
+
+    def _move(self, axis: str, at_um: float) -> None:
+        if self._at_um.get(axis) == at_um:
+            return
+        self._at_um[axis] = at_um
+        for name, line in self._lines:
+            if name == axis:
+                line.setValue(at_um)
+        self._say()
+
+    def _say(self) -> None:
+        place = "   ".join(f"{axis} {at_um:,.0f} µm" for axis, at_um in self._at_um.items())
+        read = []
+        for name, view in self._panel.views.items():
+            value = view.value(self._at_um.get(name[0], -1.0), self._at_um.get(name[1], -1.0))
+            read += [] if value is None else [f"{name} {value:.4g}"]
+        facts = self._panel.facts
+        self.widget.point_out(f"{facts}      cursor: {place}      {'   '.join(read)}".strip())

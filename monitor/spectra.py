@@ -1,4 +1,4 @@
-"""The spectra: sum spectrum with the lines it should have, and the Compton profile."""
+"""The sum spectrum with the lines it should have, and what marks a spectrum."""
 
 from typing import Any, Final
 
@@ -7,9 +7,8 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 
-from hexlive.monitor.card import CURVE_WIDTH_PX, Card, font
-from hexlive.monitor.levels import widened
-from hexlive.monitor.maps import mean_emf
+from hexlive.monitor.card import Card, font
+from hexlive.monitor.context import Context
 from hexlive.monitor.theme import LABEL_PX, Theme
 from hexlive.reconstruct.compton import peak_kev, scattered_kev
 from hexlive.stream.model import Snapshot
@@ -18,12 +17,10 @@ RIGHT_ANGLE_RAD: Final = np.pi / 2
 # Ka1 and Ka2 of the shielding, keV (Bearden, Rev. Mod. Phys. 39, 78, 1967).
 FLUORESCENCE_KEV: Final = {"W Kα": (59.32, 57.98), "Pb Kα": (74.97, 72.81)}
 BEYOND_ELASTIC: Final = 1.15
-BEYOND_CORE: Final = 1.8
 HALF_A_COUNT: Final = 0.5
 ROOM_FOR_LABELS: Final = 8.0
 LOWEST_QUANTILE: Final = 0.02
 SHADE_ALPHA: Final = 45
-BAND_ALPHA: Final = 90
 
 
 def shade(colour: str, low: float, high: float) -> Any:
@@ -53,11 +50,15 @@ def marker(theme: Theme, x: float, label: str = "", height: float = 0.94, line: 
 class SpectrumPanel:
     """Fig. 2C: the sum spectrum, and where its lines should be."""
 
-    def __init__(self, theme: Theme) -> None:
-        self.widget = Card(theme, "Sum spectrum")
-        self._plot = self.widget.plot(0, 0, "energy (keV)", "counts per bin")
-        self._plot.setLogMode(y=True)
-        self._curve = self._plot.plot(stepMode="center", pen=pg.mkPen(theme.curve))
+    def __init__(self, context: Context) -> None:
+        hint = (
+            "Events of all pixels. The Compton peak and the W and Pb lines must sit on their "
+            "markers; blue is the valence window, orange the core windows."
+        )
+        self.widget = Card(context.theme, "Sum spectrum", hint)
+        self.plot = self.widget.plot(0, 0, "energy (keV)", "counts per bin")
+        self.plot.setLogMode(y=True)
+        self._curve = self.plot.plot(stepMode="center", pen=pg.mkPen(context.theme.curve))
         self._markers: list[Any] = []
         self._marked: tuple[float, ...] = ()
 
@@ -70,9 +71,10 @@ class SpectrumPanel:
             return
         self._curve.setData(edges, np.maximum(counts.astype(np.float64), HALF_A_COUNT))
         highest_kev = min(edges[-1], BEYOND_ELASTIC * snapshot.incident_kev)
-        self._plot.setXRange(edges[0], highest_kev, padding=0)
-        self._plot.setYRange(*decades(counts), padding=0)
+        self.plot.setXRange(edges[0], highest_kev, padding=0)
+        self.plot.setYRange(*decades(counts), padding=0)
         self.widget.say(f"{int(counts.sum()):,} counts")
+        self.widget.keep(edges_kev=edges, counts=counts)
         self._mark(snapshot.incident_kev, snapshot.inner_au, snapshot.outer_au)
 
     def _mark(self, incident_kev: float, inner_au: float, outer_au: float) -> None:
@@ -81,7 +83,7 @@ class SpectrumPanel:
             return
         self._marked = (incident_kev, inner_au, outer_au)
         for item in self._markers:
-            self._plot.removeItem(item)
+            self.plot.removeItem(item)
         theme = self.widget.theme
         limits_au = np.array([-outer_au, -inner_au, inner_au, outer_au])
         limits_kev = scattered_kev(limits_au, RIGHT_ANGLE_RAD, incident_kev)
@@ -90,7 +92,7 @@ class SpectrumPanel:
             shade(colour, *limits_kev[i : i + 2]) for i, colour in enumerate(colours)
         ] + _line_markers(theme, incident_kev)
         for item in self._markers:
-            self._plot.addItem(item, ignoreBounds=True)
+            self.plot.addItem(item, ignoreBounds=True)
 
 
 def _line_markers(theme: Theme, incident_kev: float) -> list[Any]:
@@ -106,12 +108,6 @@ def _line_markers(theme: Theme, incident_kev: float) -> list[Any]:
     return lines
 
 
-def _area(pz_au: NDArray[np.float64], j: NDArray[np.float64]) -> float:
-    """Integral of J, or one where it has none to divide by."""
-    area = float(np.sum(np.gradient(pz_au) * j)) if j.size > 1 else 0.0
-    return area if area > 0 else 1.0
-
-
 def decades(counts: NDArray[np.uint64]) -> tuple[float, float]:
     """Range of log10 of the counts from the lowest level worth seeing, with room for labels."""
     filled = counts[counts > 0]
@@ -119,58 +115,3 @@ def decades(counts: NDArray[np.uint64]) -> tuple[float, float]:
         return np.log10(HALF_A_COUNT), np.log10(ROOM_FOR_LABELS)
     low = max(np.quantile(filled, LOWEST_QUANTILE) / 2, HALF_A_COUNT)
     return float(np.log10(low)), float(np.log10(filled.max() * ROOM_FOR_LABELS))
-
-
-class ProfilePanel:
-    """Fig. 2E: the Compton profile with the valence and the core window shaded."""
-
-    def __init__(self, theme: Theme) -> None:
-        self.widget = Card(theme, "Compton profile")
-        self._plot = self.widget.plot(
-            0, 0, "pz (atomic units; pz > 0: above the Compton peak)", "J(pz) (per a.u., unit area)"
-        )
-        band = pg.mkColor(theme.curve)
-        band.setAlpha(BAND_ALPHA)
-        self._low, self._high = pg.PlotCurveItem(), pg.PlotCurveItem()
-        self._plot.addItem(pg.FillBetweenItem(self._low, self._high, brush=band))
-        self._curve = self._plot.plot(pen=pg.mkPen(theme.curve, width=CURVE_WIDTH_PX))
-        self._windows: list[Any] = []
-        self._limits_au: tuple[float, float] | None = None
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Draw J with a band of one sigma, over a little more than both windows.
-
-        Its area over that range is made one, since J is known up to a factor only.
-        """
-        self._shade(snapshot.inner_au, snapshot.outer_au)
-        edge_au = BEYOND_CORE * snapshot.outer_au
-        seen = np.isfinite(snapshot.profile_j) & (np.abs(snapshot.pz_au) <= edge_au)
-        pz_au, area = snapshot.pz_au[seen], _area(snapshot.pz_au[seen], snapshot.profile_j[seen])
-        j, sigma = snapshot.profile_j[seen] / area, snapshot.profile_sigma[seen] / area
-        sigma = np.where(np.isfinite(sigma), sigma, 0.0)
-        self._curve.setData(pz_au, j)
-        self._low.setData(pz_au, j - sigma)
-        self._high.setData(pz_au, j + sigma)
-        self._plot.setXRange(-edge_au, edge_au, padding=0)
-        if j.size:
-            self._plot.setYRange(*widened(min(0.0, float(j.min())), float(j.max()), margin=0.12))
-        self.widget.say(f"EMF {mean_emf(snapshot)}")
-
-    def _shade(self, inner_au: float, outer_au: float) -> None:
-        if self._limits_au == (inner_au, outer_au):
-            return
-        self._limits_au = (inner_au, outer_au)
-        for item in self._windows:
-            self._plot.removeItem(item)
-        theme = self.widget.theme
-        middle_au = (inner_au + outer_au) / 2
-        self._windows = [
-            shade(theme.core, -outer_au, -inner_au),
-            shade(theme.valence, -inner_au, inner_au),
-            shade(theme.core, inner_au, outer_au),
-            marker(theme, -middle_au, "core", line=False),
-            marker(theme, 0.0, "valence", line=False),
-            marker(theme, middle_au, "core", line=False),
-        ]
-        for item in self._windows:
-            self._plot.addItem(item, ignoreBounds=True)

@@ -7,13 +7,19 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from hexlive.monitor.card import PlainLabel
+from hexlive.monitor.figures import Phrase, Tile, tiles
 from hexlive.monitor.theme import BANNER_PX, MARGIN_PX, Level, Theme
-from hexlive.monitor.words import Phrase, Tile, tiles
 from hexlive.stream.model import Snapshot
 
 BADGE_HEIGHT_PX: Final = 58
 BADGE_PADDING_PX: Final = 14
-TILE_STRETCH: Final = {"received / expected": 4, "lost": 3, "clusters 1 / 2 / >2 pixels": 3}
+TILE_STRETCH: Final = {
+    "received / expected": 11,
+    "lost": 6,
+    "live time": 5,
+    "clusters 1 / 2 / >2 pixels": 7,
+}
+OTHER_TILES: Final = 4
 
 
 class Badge(PlainLabel):
@@ -75,7 +81,7 @@ class StatusLine:
         line = tiles(snapshot)
         while len(self._views) < len(line):
             self._views.append(_TileView(self._theme))
-            stretch = TILE_STRETCH.get(line[len(self._views) - 1].label, 2)
+            stretch = TILE_STRETCH.get(line[len(self._views) - 1].label, OTHER_TILES)
             self._layout.addWidget(self._views[-1], stretch)
         for view, tile in zip(self._views, line, strict=True):
             view.say(tile)

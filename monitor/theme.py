@@ -1,4 +1,4 @@
-"""Colours and text sizes: one theme for a dark control room, sizes for reading at two metres.
+"""Colours and text sizes: a dark theme for a control room, a light one for print and daylight.
 
 The hues of curves are those of Okabe and Ito (Color Universal Design, 2008), which people with
 colour-blindness tell apart; maps use viridis, cividis and magma, which are perceptually uniform.
@@ -23,8 +23,8 @@ class Theme:
 
     Attributes
     ----------
-    void
-        Where a map is undefined.
+    void, mask
+        Where a map is undefined, and the border of masked pixels.
     levels
         What a state of affairs is painted in: (fill, text) for each `Level`.
     figures
@@ -37,7 +37,9 @@ class Theme:
     panel: str
     text: str
     muted: str
+    button: str
     void: str
+    mask: str
     curve: str
     valence: str
     core: str
@@ -45,6 +47,11 @@ class Theme:
     figures: dict[Level, str]
     components: dict[str, str]
     others: tuple[str, ...]
+    regions: tuple[str, ...] = ("#9aa7b4", "#cc79a7", "#d55e00")
+
+    def component(self, name: str, place: int) -> str:
+        """Colour of a component, or of another name at its place in the legend."""
+        return self.components.get(name, self.others[place % len(self.others)])
 
     def style_sheet(self) -> str:
         """Style sheet of the window."""
@@ -57,6 +64,19 @@ class Theme:
             f"QLabel#caption {{ font-size: {LABEL_PX}px; color: {self.muted}; }}"
             f"QLabel#number {{ font-size: {VALUE_PX}px; font-weight: 600; }}"
             f"QToolTip {{ font-size: {LABEL_PX}px; }}"
+            f"QComboBox, QPushButton, QToolButton, QCheckBox {{ font-size: {LABEL_PX}px; }}"
+            f"QComboBox, QPushButton, QToolButton {{ background: {self.button}; border: 0;"
+            f" border-radius: 4px; padding: 2px 10px; }}"
+            f"QFrame#card QToolButton {{ background: transparent; color: {self.muted};"
+            f" padding: 0 4px; font-size: {TITLE_PX}px; }}"
+            f"QToolButton::menu-indicator {{ image: none; }}"
+            f"QPushButton:checked {{ background: {self.levels['good'][0]}; color: #ffffff; }}"
+            f"QComboBox QAbstractItemView {{ background: {self.button}; }}"
+            f"QFrame#card QCheckBox {{ background: transparent; }}"
+            f"QTableWidget, QListWidget {{ background: {self.panel}; border: 0;"
+            f" font-size: {TITLE_PX}px; gridline-color: {self.void}; }}"
+            f"QHeaderView::section {{ background: {self.button}; color: {self.muted}; border: 0;"
+            f" font-size: {LABEL_PX}px; padding: 4px; }}"
         )
 
     def badge(self, level: Level, size_px: int) -> str:
@@ -73,7 +93,9 @@ DARK: Final = Theme(
     panel="#161b22",
     text="#e6edf3",
     muted="#9aa7b4",
+    button="#2a323d",
     void="#3a424d",
+    mask="#ff7b84",
     curve="#e6edf3",
     valence="#56b4e9",
     core="#e69f00",
@@ -94,3 +116,35 @@ DARK: Final = Theme(
     components={"anode": "#e69f00", "electrolyte": "#56b4e9", "cathode": "#2fb88f"},
     others=("#cc79a7", "#f0e442", "#d55e00", "#9aa7b4"),
 )
+
+LIGHT: Final = Theme(
+    background="#e8ebef",
+    panel="#ffffff",
+    text="#14181d",
+    muted="#4b5563",
+    button="#dde2e8",
+    void="#c9cfd6",
+    mask="#c62f3b",
+    curve="#14181d",
+    valence="#0072b2",
+    core="#b87400",
+    levels={
+        "plain": ("#cfdcec", "#14181d"),
+        "good": ("#1f7a4d", "#ffffff"),
+        "warning": ("#e6a700", "#14181d"),
+        "alarm": ("#c62f3b", "#ffffff"),
+        "idle": ("#6b7280", "#ffffff"),
+    },
+    figures={
+        "plain": "#14181d",
+        "good": "#1f7a4d",
+        "warning": "#8a6100",
+        "alarm": "#c62f3b",
+        "idle": "#4b5563",
+    },
+    components={"anode": "#b87400", "electrolyte": "#0072b2", "cathode": "#00805a"},
+    others=("#a8457e", "#857a00", "#d55e00", "#4b5563"),
+    regions=("#6b7280", "#a8457e", "#d55e00"),
+)
+
+THEMES: Final = {"dark": DARK, "light": LIGHT}

@@ -1,174 +1,163 @@
-"""What changes while the cell cycles: EMF of each component, voltage and current."""
+"""Fig. 2F: EMF of each component while the cell cycles."""
 
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
+from PySide6.QtWidgets import QComboBox
 
 from hexlive.monitor.card import CURVE_WIDTH_PX, Card, font
+from hexlive.monitor.context import Context
+from hexlive.monitor.cycling import time_unit
 from hexlive.monitor.levels import noisy, trusted_range, widened
-from hexlive.monitor.theme import LABEL_PX, Theme
+from hexlive.monitor.theme import LABEL_PX
 from hexlive.stream.model import Snapshot, TrendRow
 
 FloatArray = NDArray[np.float64]
 
+ALONG: Final = ("state", "state of charge", "time")
 MOST_COMPONENTS: Final = 8
 FEWEST_STATES: Final = 7
 MOST_TICKS: Final = 20
 DODGE: Final = 0.08
 SYMBOL_PX: Final = 11
-BEAM: Final = 0.1
 FAINT: Final = "a0"
-LEGEND_ROOM: Final = 0.18
-LABEL_ROOM: Final = 0.15
+LEGEND_ROOM: Final = 0.22
 TICK_ROWS_PX: Final = 64
-AXIS_WIDTH_PX: Final = 58
-TIME_UNITS_S: Final = {"h": 3600.0, "min": 60.0, "s": 1.0}
-FEWEST_UNITS: Final = 2.0
-MILLI: Final = 1e-3
+ONE_ROW_PX: Final = 44
+BEAM_FRACTION: Final = 0.012
+PERCENT: Final = 100.0
 
 
 class TrendPanel:
-    """Fig. 2F: EMF of each component against the state of the cell."""
+    """EMF of each component against the state of the cell, its charge, or time."""
 
-    def __init__(self, theme: Theme) -> None:
-        self.widget = Card(theme, "EMF against state")
+    def __init__(self, context: Context) -> None:
+        theme = context.theme
+        hint = (
+            "EMF of each component with one standard uncertainty, from L and H of all pixels and "
+            "exposures of a state. Points much noisier than the rest are faint and not joined."
+        )
+        self.widget = Card(theme, "EMF", hint)
         self._plot = self.widget.plot(0, 0, "state (state of charge)", "EMF (valence / core)")
-        self._plot.getAxis("bottom").setHeight(TICK_ROWS_PX)
         self._plot.addLegend(
             offset=(10, 4), labelTextSize=f"{LABEL_PX}px", labelTextColor=theme.text, colCount=4
         )
-        self._drawn: list[TrendRow] | None = None
+        self._along = QComboBox()
+        for name in ALONG:
+            self._along.addItem(f"against {name}", name)
+        self._along.activated.connect(self._again)
+        self.widget.control(self._along)
+        self._drawn: tuple[str, list[TrendRow]] | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw one curve per component; only when a row is new."""
-        if snapshot.trend == self._drawn:
+        self._redraw(snapshot.trend)
+
+    def _again(self) -> None:
+        if self._drawn is not None:
+            self._redraw(self._drawn[1])
+
+    def _redraw(self, trend: list[TrendRow]) -> None:
+        along = str(self._along.currentData())
+        if self._drawn == (along, trend):
             return
-        self._drawn = snapshot.trend
+        self._drawn = along, trend
         self._plot.clear()
-        rows = sorted(
-            (row for row in snapshot.trend if row.emf is not None), key=lambda row: row.state
-        )
+        rows = _placed(trend, along)
         names = np.array([row.component for row in rows], dtype=object)
         state, emf, sigma = _columns(rows)
+        at, label = _abscissae(rows, along)
+        span = float(np.ptp(at)) if at.size else 1.0
         faint = noisy(sigma)
         shown = list(dict.fromkeys(names))[:MOST_COMPONENTS]
         for place, name in enumerate(shown):
             mine = names == name
-            dodged = state[mine] + DODGE * (place - (len(shown) - 1) / 2)
-            self._draw(name, self._colour(name, place), dodged, emf[mine], sigma[mine], faint[mine])
-        self._scale(state, emf, sigma)
-        self._tick({row.state: row.soc for row in rows})
-
-    def _colour(self, name: str, place: int) -> str:
-        theme = self.widget.theme
-        return theme.components.get(name, theme.others[place % len(theme.others)])
+            dodged = at[mine] + (DODGE * (place - (len(shown) - 1) / 2) if along == "state" else 0)
+            colour = self.widget.theme.component(name, place)
+            beam = BEAM_FRACTION * (span or 1.0)
+            self._draw(name, colour, dodged, emf[mine], sigma[mine], faint[mine], beam)
+        low, high = self._scale(emf, sigma)
+        if along == "state":
+            self._tick({row.state: row.soc for row in rows}, state)
+        else:
+            self._number(at, state, high - 0.1 * (high - low), label)
+        self.widget.keep(state=state, emf=emf, emf_sigma=sigma, component=names.astype("S"))
 
     def _draw(
         self,
         name: str,
         colour: str,
-        state: FloatArray,
+        at: FloatArray,
         emf: FloatArray,
         sigma: FloatArray,
         faint: NDArray[np.bool_],
+        beam: float,
     ) -> None:
         """A curve with error bars; points much noisier than the rest are faint, not joined."""
         bright = pg.mkPen(colour, width=CURVE_WIDTH_PX)
         for chosen, pen in ((faint, pg.mkPen(colour + FAINT)), (~faint, bright)):
-            self._plot.addItem(
-                pg.ErrorBarItem(
-                    x=state[chosen],
-                    y=emf[chosen],
-                    height=2 * np.nan_to_num(sigma[chosen]),
-                    beam=BEAM,
-                    pen=pen,
-                )
-            )
-        self._plot.plot(state[~faint], emf[~faint], pen=bright)
+            height = 2 * np.nan_to_num(sigma[chosen])
+            bars = pg.ErrorBarItem(x=at[chosen], y=emf[chosen], height=height, beam=beam, pen=pen)
+            self._plot.addItem(bars)
+        self._plot.plot(at[~faint], emf[~faint], pen=bright)
         symbols = {"symbol": "o", "symbolSize": SYMBOL_PX, "symbolBrush": colour}
-        self._plot.plot(state, emf, pen=None, name=escape(name), **symbols)
+        self._plot.plot(at, emf, pen=None, name=escape(name), **symbols)
 
-    def _scale(self, state: FloatArray, emf: FloatArray, sigma: FloatArray) -> None:
-        """Axes for the points worth seeing, and word of the others."""
-        self._plot.setXRange(0.5, state.max(initial=FEWEST_STATES) + 0.5, padding=0)
+    def _scale(self, emf: FloatArray, sigma: FloatArray) -> tuple[float, float]:
+        """Axis for the points worth seeing, and word of the others."""
         low, high = trusted_range(emf, sigma)
-        self._plot.setYRange(low, high + LEGEND_ROOM * (high - low), padding=0)
+        high += LEGEND_ROOM * (high - low)
+        self._plot.setYRange(low, high, padding=0)
         outside = int(np.sum((emf < low) | (emf > high)))
         self.widget.say(f"{outside} noisy point{'s' * (outside > 1)} off scale" if outside else "")
+        return low, high
 
-    def _tick(self, charge: dict[int, float | None]) -> None:
+    def _tick(self, charge: dict[int, float | None], state: FloatArray) -> None:
         """A number for each state, and its state of charge below it."""
         states = range(1, max(FEWEST_STATES, *charge, 1) + 1)
         chosen = states[:: 1 + len(states) // MOST_TICKS]
-        self._plot.getAxis("bottom").setTicks([[(n, _label(n, charge.get(n))) for n in chosen]])
+        axis = self._plot.getAxis("bottom")
+        axis.setHeight(TICK_ROWS_PX)
+        axis.setTicks([[(n, _label(n, charge.get(n))) for n in chosen]])
+        axis.setLabel("state (state of charge)")
+        self._plot.setXRange(0.5, state.max(initial=FEWEST_STATES) + 0.5, padding=0)
+
+    def _number(self, at: FloatArray, state: FloatArray, level: float, label: str) -> None:
+        """Plain ticks, and the number of each state above its points."""
+        axis = self._plot.getAxis("bottom")
+        axis.setHeight(ONE_ROW_PX)
+        axis.setTicks(None)
+        axis.setLabel(label)
+        for number in np.unique(state)[:MOST_TICKS]:
+            text = pg.TextItem(f"{number:.0f}", color=self.widget.theme.muted, anchor=(0.5, 0.5))
+            text.setFont(font(LABEL_PX, bold=True))
+            text.setPos(float(at[state == number].mean()), level)
+            self._plot.addItem(text, ignoreBounds=True)
+        if at.size:
+            self._plot.setXRange(*widened(float(at.min()), float(at.max()), margin=0.08), padding=0)
 
 
-class CyclingPanel:
-    """Fig. 1E: voltage and current of the cell, with the states marked on the voltage."""
-
-    def __init__(self, theme: Theme) -> None:
-        self.widget = Card(theme, "Cycling")
-        self._volt = self.widget.plot(0, 0, "", "voltage (V)")
-        self._current = self.widget.plot(1, 0, "time (h)", "current (mA)")
-        self._volt.getAxis("bottom").setStyle(showValues=False)
-        self._current.setXLink(self._volt)
-        for plot in (self._volt, self._current):
-            plot.getAxis("left").setWidth(AXIS_WIDTH_PX)
-        self._volt_curve = self._volt.plot(pen=pg.mkPen(theme.valence, width=CURVE_WIDTH_PX))
-        self._current_curve = self._current.plot(pen=pg.mkPen(theme.core, width=CURVE_WIDTH_PX))
-        self._states: list[Any] = []
-        self._drawn: object = None
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Draw both curves against the time since the first row."""
-        if self._drawn == (snapshot.cycler, snapshot.trend):
-            return
-        self._drawn = (snapshot.cycler, snapshot.trend)
-        for item in self._states:
-            self._volt.removeItem(item)
-        self._states.clear()
-        rows = np.array(sorted(snapshot.cycler), dtype=np.float64).reshape(-1, 4)
-        if len(rows) == 0:
-            self._volt_curve.clear()
-            self._current_curve.clear()
-            self.widget.say("no cycler")
-            return
-        self._draw(rows, {row.state: row.time_s for row in snapshot.trend})
-
-    def _draw(self, rows: FloatArray, states: dict[int, float | None]) -> None:
-        time_s, volt, ampere, capacity_ah = rows.T
-        unit, unit_s = time_unit(time_s[-1] - time_s[0])
-        elapsed = (time_s - time_s[0]) / unit_s
-        self._volt_curve.setData(elapsed, volt)
-        self._current_curve.setData(elapsed, ampere / MILLI)
-        self._current.getAxis("bottom").setLabel(f"time ({unit})")
-        self._volt.setYRange(*widened(volt.min(), volt.max(), margin=LABEL_ROOM), padding=0)
-        for state, when_s in states.items():
-            if when_s is not None and time_s[0] <= when_s <= time_s[-1]:
-                place = (when_s - time_s[0]) / unit_s, float(np.interp(when_s, time_s, volt))
-                self._add_state(str(state), *place)
-        self.widget.say(
-            f"{volt[-1]:.3f} V   {ampere[-1] / MILLI:.3g} mA   {capacity_ah[-1] / MILLI:.3g} mAh"
-        )
-
-    def _add_state(self, label: str, elapsed: float, volt: float) -> None:
-        colour = self.widget.theme.text
-        point = pg.ScatterPlotItem([elapsed], [volt], size=SYMBOL_PX, brush=colour)
-        text = pg.TextItem(label, color=colour, anchor=(0.5, 1.1))
-        text.setFont(font(LABEL_PX, bold=True))
-        text.setPos(elapsed, volt)
-        for item in (point, text):
-            self._volt.addItem(item, ignoreBounds=True)
-            self._states.append(item)
+def _placed(trend: list[TrendRow], along: str) -> list[TrendRow]:
+    """Rows that have a place on the axis, in the order of states."""
+    field = {"state": "state", "state of charge": "soc", "time": "time_s"}[along]
+    rows = (row for row in trend if row.emf is not None and getattr(row, field) is not None)
+    return sorted(rows, key=lambda row: row.state)
 
 
-def time_unit(span_s: float) -> tuple[str, float]:
-    """The largest unit of which a span has a few, and its seconds."""
-    fitting = (pair for pair in TIME_UNITS_S.items() if span_s >= FEWEST_UNITS * pair[1])
-    return next(fitting, ("s", TIME_UNITS_S["s"]))
+def _abscissae(rows: list[TrendRow], along: str) -> tuple[FloatArray, str]:
+    """Where each row stands, and the label of the axis."""
+    if along == "state":
+        return np.array([row.state for row in rows], np.float64), ""
+    if along == "state of charge":
+        charge = np.array([row.soc for row in rows], np.float64)
+        return PERCENT * charge, "state of charge (%); numbers: states"
+    time_s = np.array([row.time_s for row in rows], np.float64)
+    time_s -= time_s.min(initial=np.inf) if time_s.size else 0.0
+    unit, unit_s = time_unit(time_s.max(initial=0.0))
+    return time_s / unit_s, f"time since the first state ({unit}); numbers: states"
 
 
 def _columns(rows: list[TrendRow]) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -1,27 +1,28 @@
-"""The screen: all panels in a grid, and the window that redraws them when news come in."""
+"""The screen: banner, figures and pages of panels; and the picture of it."""
 
 from typing import Final
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QPixmap
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import (
     QApplication,
-    QGridLayout,
     QHBoxLayout,
-    QMainWindow,
     QSizePolicy,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from hexlive.monitor.client import Client, Freshness
-from hexlive.monitor.panels import PANELS
+from hexlive.monitor.client import Freshness
+from hexlive.monitor.context import Context
+from hexlive.monitor.footer import Footer
+from hexlive.monitor.page import Page
+from hexlive.monitor.panels import PAGES, Panel
 from hexlive.monitor.status import Badge, StatusLine
 from hexlive.monitor.theme import DARK, MARGIN_PX, Theme
-from hexlive.monitor.words import age, banner
+from hexlive.monitor.words import age, banner, past
 from hexlive.stream.model import Snapshot
 
-REDRAW_MS: Final = 100
 PILL_WIDTH_PX: Final = 330
 STATUS_HEIGHT_PX: Final = 62
 DESIGN_WIDTH_PX: Final = 1920
@@ -29,11 +30,24 @@ DESIGN_HEIGHT_PX: Final = 1080
 
 
 class Screen(QWidget):
-    """Banner, age of data, status line and panels; knows nothing of where snapshots come from."""
+    """Banner, age of data, status line and pages; knows nothing of where snapshots come from.
 
-    def __init__(self, theme: Theme = DARK) -> None:
+    Only the page on show is drawn; another is drawn when it is turned to.
+
+    Attributes
+    ----------
+    context
+        What the user has chosen.
+    past
+        The exposure of the history on show; None: what is going on now.
+    """
+
+    def __init__(self, theme: Theme = DARK, context: Context | None = None) -> None:
         super().__init__()
         self.theme = theme
+        self.context = Context(theme)
+        if context is not None:
+            self.context.adopt(context)
         # Only plain widgets draw the background of a style sheet by themselves.
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setStyleSheet(theme.style_sheet())
@@ -43,7 +57,18 @@ class Screen(QWidget):
         self.pill.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.status = StatusLine(theme)
         self.status.widget.setFixedHeight(STATUS_HEIGHT_PX)
-        self.panels = [make(theme) for make in PANELS]
+        self.pages = {name: Page(panels, self.context) for name, panels in PAGES.items()}
+        self._stack = QStackedWidget()
+        for page in self.pages.values():
+            self._stack.addWidget(page)
+        self.footer = Footer(list(self.pages), self.context)
+        self.footer.page_chosen.connect(self.turn_to)
+        self.footer.moment_chosen.connect(self.go_back_to)
+        self.past: Snapshot | None = None
+        self._now: Snapshot | None = None
+        self._lay_out()
+
+    def _lay_out(self) -> None:
         top = QHBoxLayout()
         top.addWidget(self.banner, 1)
         top.addWidget(self.pill)
@@ -52,32 +77,51 @@ class Screen(QWidget):
         layout.setSpacing(MARGIN_PX)
         layout.addLayout(top)
         layout.addWidget(self.status.widget)
-        layout.addLayout(self._grid(), 1)
+        layout.addWidget(self._stack, 1)
+        layout.addWidget(self.footer)
 
-    def _grid(self) -> QGridLayout:
-        """Panels in equal rows and columns, whatever size their contents would like to have."""
-        grid = QGridLayout()
-        grid.setSpacing(MARGIN_PX)
-        for panel, place in zip(self.panels, PANELS.values(), strict=True):
-            grid.addWidget(panel.widget, place.row, place.column, place.rows, place.columns)
-        for row in range(grid.rowCount()):
-            grid.setRowStretch(row, 1)
-        for column in range(grid.columnCount()):
-            grid.setColumnStretch(column, 1)
-        return grid
+    @property
+    def page(self) -> str:
+        """The page on show."""
+        return list(self.pages)[self._stack.currentIndex()]
+
+    @property
+    def panels(self) -> list[Panel]:
+        """The panels of the page on show."""
+        return self.pages[self.page].panels
+
+    def turn_to(self, page: str) -> None:
+        """Show another page."""
+        self._stack.setCurrentWidget(self.pages[page])
+        self.footer.mark(page)
+        self._draw()
+
+    def go_back_to(self, moment: Snapshot | None) -> None:
+        """Show an earlier exposure; None: the present again."""
+        self.past = moment
+        self._draw()
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Redraw every panel."""
+        """Remember a snapshot, and draw it where nothing older is looked at."""
+        self.context.history.take(snapshot)
+        self._now = snapshot
         self.status.show(snapshot)
-        for panel in self.panels:
-            panel.show(snapshot)
+        self.footer.offer()
+        if self.past is None:
+            self._draw()
 
     def show_time(
         self, snapshot: Snapshot | None, freshness: Freshness, age_s: float | None, address: str
     ) -> None:
         """Say how old the data are and what is going on."""
         self.pill.show_phrase(age(freshness, age_s))
-        self.banner.show_phrase(banner(snapshot, freshness, address))
+        now = banner(snapshot, freshness, address)
+        self.banner.show_phrase(now if self.past is None else past(self.past, now))
+
+    def _draw(self) -> None:
+        shown = self.past or self._now
+        if shown is not None:
+            self.pages[self.page].show_snapshot(shown)
 
 
 def picture(screen: Screen, size: tuple[int, int]) -> QPixmap:
@@ -93,44 +137,3 @@ def picture(screen: Screen, size: tuple[int, int]) -> QPixmap:
     image.setDevicePixelRatio(width / DESIGN_WIDTH_PX)
     screen.render(image)
     return image
-
-
-class MonitorWindow(QMainWindow):
-    """Polls the mailbox ten times a second; draws only what is new, except the age of data.
-
-    Attributes
-    ----------
-    shown
-        The snapshot on the screen.
-    n_redraws
-        Snapshots drawn so far.
-    """
-
-    def __init__(self, client: Client, theme: Theme = DARK) -> None:
-        super().__init__()
-        self.setWindowTitle(f"hexlive {client.address}")
-        self.resize(DESIGN_WIDTH_PX, DESIGN_HEIGHT_PX)
-        self.view = Screen(theme)
-        self.setCentralWidget(self.view)
-        self.shown: Snapshot | None = None
-        self.n_redraws = 0
-        self._client = client
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self.tick)
-        self._timer.start(REDRAW_MS)
-        self.tick()
-
-    def tick(self) -> None:
-        """Take the newest snapshot, if there is one."""
-        snapshot = self._client.latest()
-        if snapshot is not None:
-            self.shown = snapshot
-            self.n_redraws += 1
-            self.view.show_snapshot(snapshot)
-        client = self._client
-        self.view.show_time(self.shown, client.freshness, client.age_s, client.address)
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """Stop polling: the client may be closed now."""
-        self._timer.stop()
-        super().closeEvent(event)

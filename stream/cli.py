@@ -50,8 +50,9 @@ def options(
     begin(log)
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def monitor(
+    context: typer.Context,
     address: Annotated[str, typer.Argument(help="Address a pipeline publishes on.")],
     snapshot: Annotated[
         Path | None, typer.Option(help="Draw one picture to this PNG, without a screen.")
@@ -61,9 +62,12 @@ def monitor(
 ) -> None:
     """Open a window on a running pipeline, here or elsewhere.
 
+    Takes the other options of hexlive-monitor too, such as --every, --page and --theme.
+
     Example: hexlive monitor tcp://127.0.0.1:5556
     """
-    raise typer.Exit(subprocess.call(monitor_command(address, snapshot, timeout_s, keys)))
+    command = monitor_command(address, snapshot, timeout_s, keys)
+    raise typer.Exit(subprocess.call([*command, *context.args]))
 
 
 def monitor_command(

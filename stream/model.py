@@ -10,6 +10,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from hexlive.stream.views import (
+    BandsView,
+    LineView,
+    MapView,
+    PartView,
+    RelativeView,
+    ScanView,
+    TargetView,
+)
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Ordinal = Annotated[int, msgspec.Meta(ge=0, le=10**6)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]  # Unix time up to the year 3000
@@ -238,6 +248,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         What has arrived and waits to be processed, now and at most so far, MB.
     suspicions
         What the gaps and duplicates look like, a sentence each.
+    dropped
+        Hits of the present segment that are in no event, by reason.
+    disk_free_bytes
+        Room left where the result goes; None: unknown.
     """
 
     rate_hz: float
@@ -256,6 +270,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     queued_mb: float = 0.0
     queued_most_mb: float = 0.0
     suspicions: tuple[str, ...] = ()
+    dropped: dict[str, int] = {}
+    disk_free_bytes: Count | None = None
 
 
 class TrendRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,7 +332,10 @@ class Snapshot(Message, tag="snapshot", frozen=True, kw_only=True):
     Maps are ``(rows, columns)``, NaN where undefined. ``profile_j`` is the Compton profile over
     ``pz_au`` (atomic units, pz > 0 means energy above the Compton peak). ``gain_percent`` has time
     (s), change of the gain since the first point, and its standard error; ``gain_alarm`` is a
-    sentence where that change is an alarm.
+    sentence where that change is an alarm. ``peak_residual_kev`` is the measured centre of the
+    Compton peak minus that of the geometry; ``undefined`` says why a pixel has no EMF, as index
+    into ``hexlive.reconstruct.emf.REASONS``; ``recent`` is the map of the last ``recent_s`` seconds
+    of live time. ``parts`` are of the present state.
     """
 
     sequence: int
@@ -333,11 +352,11 @@ class Snapshot(Message, tag="snapshot", frozen=True, kw_only=True):
     ct: CtView | None = None
     energy_edges_kev: NDArray[np.float64]
     spectrum: NDArray[np.uint64]
-    emf: NDArray[np.float64]
-    emf_sigma: NDArray[np.float64]
-    compton_counts: NDArray[np.float64]
+    emf: NDArray[np.float32]
+    emf_sigma: NDArray[np.float32]
+    compton_counts: NDArray[np.float32]
     hits: NDArray[np.uint64]
-    theta_deg: NDArray[np.float64]
+    theta_deg: NDArray[np.float32]
     pz_au: NDArray[np.float64]
     profile_j: NDArray[np.float64]
     profile_sigma: NDArray[np.float64]
@@ -345,6 +364,20 @@ class Snapshot(Message, tag="snapshot", frozen=True, kw_only=True):
     emf_mean_sigma: float | None = None
     gain_percent: list[tuple[float, float | None, float | None]] = []
     gain_alarm: str = ""
+    relative: RelativeView | None = None
+    superpixels: MapView | None = None
+    adaptive: MapView | None = None
+    recent: MapView | None = None
+    recent_s: float | None = None
+    peak_residual_kev: NDArray[np.float32] | None = None
+    undefined: NDArray[np.uint8] | None = None
+    bands: BandsView | None = None
+    parts: list[PartView] = []
+    lines: list[LineView] = []
+    target: TargetView | None = None
+    scans: list[ScanView] = []
+    doubts: list[str] = []
+    notes: list[str] = []
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,11 @@
 """The display leg: reports to snapshots, published newest-wins; it never waits for anyone."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -11,6 +13,7 @@ import numpy as np
 import zmq
 
 from hexlive.kernels.backend import Counts
+from hexlive.stream import display as made
 from hexlive.stream.advice import Adviser
 from hexlive.stream.config import Config
 from hexlive.stream.drift import DriftResult
@@ -37,6 +40,8 @@ class Publisher:
         Says what the recorder does, for the status line.
     written
         Says how recording goes.
+    folder
+        Where the result goes; its free room is shown.
 
     Raises
     ------
@@ -50,8 +55,10 @@ class Publisher:
         config: Config,
         recording: Callable[[], str] = lambda: "off",
         written: Callable[[], Written] = Written,
+        folder: Path | None = None,
     ) -> None:
         self._config, self._recording, self._written = config, recording, written
+        self._folder = folder
         self._sequence = 0
         self._last: Snapshot | None = None
         self._adviser = Adviser(config, recording)
@@ -75,7 +82,8 @@ class Publisher:
         refused = Counter(display_handshake=self._endpoint.refused())
         report = replace(report, rejected=report.rejected + refused)
         recorder = self._recording(), self._written()
-        self._last = display(report, self._config, self._sequence, *recorder)
+        free_bytes = _free_bytes(self._folder)
+        self._last = display(report, self._config, self._sequence, *recorder, free_bytes)
         self._advice = self._adviser.review(report)
         self._send()
 
@@ -107,21 +115,26 @@ class Publisher:
 
 
 def display(
-    report: Report, config: Config, sequence: int, recording: str, written: Written
+    report: Report,
+    config: Config,
+    sequence: int,
+    recording: str,
+    written: Written,
+    free_bytes: int | None = None,
 ) -> Snapshot | None:
     """What a monitor shows of a report; None before there is anything to show."""
     compton = report.find(ComptonResult)
     if compton is None:
         return None
     cycler, ct = report.find(CyclerResult), report.find(CtResult)
-    drift = report.find(DriftResult)
+    drift, maps = report.find(DriftResult), made.map_view(compton.emf)
     return Snapshot(
         series=report.series,
         sequence=sequence,
         created_s=time.time(),
         status="stopped" if report.stopped else "running",
         note="",
-        health=_health(report, compton, recording, written),
+        health=_health(report, compton, recording, written, free_bytes),
         segment=compton.segment,
         incident_kev=config.compton.incident_kev,
         inner_au=config.compton.inner_au,
@@ -131,22 +144,42 @@ def display(
         ct=thinned(ct.scans[-1]) if ct and ct.scans else None,
         energy_edges_kev=config.spectrum.edges_kev,
         spectrum=compton.counts.spectra.sum(axis=(0, 1), dtype=np.uint64),
-        emf=compton.emf.emf,
-        emf_sigma=compton.emf.sigma,
-        compton_counts=compton.compton_counts,
+        emf=maps.value,
+        emf_sigma=maps.sigma,
+        compton_counts=compton.compton_counts.astype(np.float32),
         hits=compton.counts.hits,
-        theta_deg=compton.theta_deg,
+        theta_deg=compton.theta_deg.astype(np.float32),
         pz_au=compton.profile.pz_au,
         profile_j=compton.profile.j,
         profile_sigma=compton.profile.j_sigma,
-        emf_mean=float(compton.mean.emf),
-        emf_mean_sigma=float(compton.mean.sigma),
+        emf_mean=made.known(compton.mean.emf),
+        emf_mean_sigma=made.known(compton.mean.sigma),
         gain_percent=drift.history()[-DRIFT_POINTS:] if drift else [],
         gain_alarm=drift.alarm if drift else "",
+        relative=made.relative_view(compton.relative),
+        superpixels=made.map_view(compton.superpixels),
+        adaptive=made.map_view(compton.adaptive),
+        recent=made.map_view(compton.recent.windows),
+        recent_s=compton.recent.live_time_s,
+        peak_residual_kev=made.peak_residual_kev(compton),
+        undefined=compton.undefined,
+        bands=made.bands(compton.counts.spectra, config.spectrum.edges_kev),
+        parts=made.parts(compton),
+        lines=made.lines(drift, DRIFT_POINTS) if drift else [],
+        target=made.target(compton),
+        scans=made.scan_rows(ct.scans) if ct else [],
+        doubts=list(compton.doubts),
+        notes=list(compton.notes),
     )
 
 
-def _health(report: Report, compton: ComptonResult, recording: str, written: Written) -> Health:
+def _health(
+    report: Report,
+    compton: ComptonResult,
+    recording: str,
+    written: Written,
+    free_bytes: int | None,
+) -> Health:
     return Health(
         rate_hz=report.rate_hz,
         backlog_ms=report.backlog_ms,
@@ -164,7 +197,16 @@ def _health(report: Report, compton: ComptonResult, recording: str, written: Wri
         queued_mb=report.queued.now_bytes / MB,
         queued_most_mb=report.queued.most_bytes / MB,
         suspicions=report.suspicions,
+        disk_free_bytes=free_bytes,
+        dropped=dict(compton.counts.dropped_hits),
     )
+
+
+def _free_bytes(folder: Path | None) -> int | None:
+    try:
+        return None if folder is None else shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def thinned(scan: CtView) -> CtView:

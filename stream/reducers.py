@@ -151,6 +151,7 @@ class ComptonReducer:
             profile=found.profile,
             recent=self._recent.update(live_time_s, found.emf),
             relative=self._relating.relative(self._segment, found.emf, self.valid),
+            regions=self._regions.sums(self._segment.state if self._segment else None),
             components=self._regions.components(),
             component_live_time_s=self._regions.live_time_s(),
             states=dict(self._regions.states),
@@ -158,6 +159,7 @@ class ComptonReducer:
             mixing=self._regions.mixing(),
             ct_masks=self._ct.masks(found.emf, self.valid),
             ct_volume=self._ct.source,
+            notes=tuple(self.notes),
         )
 
     def finish(self) -> None:

@@ -50,14 +50,16 @@ class Regions:
         """With which the components of each state are made."""
         return {state: self._of_ct.get(state, self._settings) for state in self._sums}
 
+    def sums(self, state: int | None) -> dict[int, RegionSums]:
+        """Each region of a state, all its exposures together."""
+        regions = {} if state is None else self._sums.get(state, {})
+        return {region: reduce(add, sums.values()) for region, sums in regions.items()}
+
     def components(self) -> dict[int, dict[ComponentName, Component]]:
         """Components of each state, as far as its regions were seen."""
         return {
-            state: components(
-                {region: reduce(add, sums.values()) for region, sums in regions.items()},
-                self._of_ct.get(state, self._settings),
-            )
-            for state, regions in self._sums.items()
+            state: components(self.sums(state), self._of_ct.get(state, self._settings))
+            for state in self._sums
         }
 
     def live_time_s(self) -> dict[int, dict[ComponentName, float]]:

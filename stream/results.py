@@ -7,7 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.backend import Counts
-from hexlive.reconstruct.components import Component, ComponentName, ComponentSettings
+from hexlive.reconstruct.components import (
+    Component,
+    ComponentName,
+    ComponentSettings,
+    RegionSums,
+)
 from hexlive.reconstruct.crosscheck import CrossCheck
 from hexlive.reconstruct.density import electrons_per_mm3
 from hexlive.reconstruct.emf import EmfResult, undefined_code, window_sum_emf
@@ -76,6 +81,8 @@ class ComptonResult:
         The last seconds.
     relative
         To the reference; None where there is none.
+    regions
+        Sums of the regions of the present state, by number.
     components
         Of every state, as far as its regions have been exposed.
     component_live_time_s
@@ -89,6 +96,8 @@ class ComptonResult:
     ct_masks, ct_volume
         L and H pooled over the masks of the CT of this state, by name, and where they are from;
         empty where there is none.
+    notes
+        The same of the run: its calibration, its device.
     """
 
     config: Config
@@ -105,6 +114,7 @@ class ComptonResult:
     profile: Profile
     recent: Recent
     relative: Relative | None
+    regions: dict[int, RegionSums]
     components: dict[int, dict[ComponentName, Component]]
     component_live_time_s: dict[int, dict[ComponentName, float]]
     states: dict[int, Segment]
@@ -112,6 +122,7 @@ class ComptonResult:
     mixing: dict[int, ComponentSettings] = field(default_factory=dict)
     ct_masks: dict[str, EmfResult] = field(default_factory=dict)
     ct_volume: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def occupancy(self) -> float:

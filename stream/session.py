@@ -165,7 +165,11 @@ def run_session(
         displays: list[Sink[Report]] = [progress] if progress else []
         if outputs.publish:
             leg = display_leg(
-                outputs.publish, config, lambda: _recording(recorders), lambda: _written(recorders)
+                outputs.publish,
+                config,
+                lambda: _recording(recorders),
+                lambda: _written(recorders),
+                outputs.result.resolve().parent,
             )
             publisher = stack.enter_context(leg)
             displays.append(publisher)
@@ -321,10 +325,16 @@ def result_file(path: Path, config: Config, process: dict[str, str]) -> Iterator
 
 @contextmanager
 def display_leg(
-    address: str, config: Config, recording: Callable[[], str], written: Callable[[], Written]
+    address: str,
+    config: Config,
+    recording: Callable[[], str],
+    written: Callable[[], Written],
+    folder: Path | None = None,
 ) -> Iterator[SupervisedPublisher]:
     """A publisher that tells its monitors when the run ends in an error."""
-    publisher = SupervisedPublisher(lambda at: Publisher(at, config, recording, written), address)
+    publisher = SupervisedPublisher(
+        lambda at: Publisher(at, config, recording, written, folder), address
+    )
     try:
         yield publisher
     except Exception as error:

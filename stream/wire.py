@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from hexlive.stream.drawable import drawable
 from hexlive.stream.listing import frames_of, list_fault
 from hexlive.stream.model import AnyMessage, EventList, Frames, Message, Projections, Snapshot
 
@@ -163,28 +164,8 @@ def _check(message: AnyMessage | EventList) -> None:
                 raise WireError("values: an angle is not finite, or an image_key is above 3.")
         case EventList() if fault := list_fault(message):
             raise WireError(fault)
-        case Snapshot() if not _drawable(message):
+        case Snapshot() if not drawable(message):
             raise WireError("shape: the arrays of a snapshot do not fit each other.")
-
-
-def _drawable(snapshot: Snapshot) -> bool:
-    """Whether the arrays of a snapshot fit each other and its windows are windows."""
-    maps = (snapshot.emf, snapshot.emf_sigma, snapshot.compton_counts)
-    profile = (snapshot.pz_au, snapshot.profile_j, snapshot.profile_sigma)
-    spectrum, edges, ct = snapshot.spectrum, snapshot.energy_edges_kev, snapshot.ct
-    slices = () if ct is None else (ct.xy, ct.xz, ct.yz)
-    return (
-        maps[0].ndim == 2
-        and len({each.shape for each in maps}) == 1
-        and len({each.shape for each in profile}) == 1
-        and all(each.ndim == 1 for each in (*profile, spectrum, edges))
-        and len(edges) == len(spectrum) + 1
-        and spectrum.dtype.kind == "u"
-        and all(each is None or each.ndim == 2 for each in slices)
-        and (ct is None or ct.pixel_um > 0)
-        and snapshot.incident_kev > 0
-        and 0 < snapshot.inner_au < snapshot.outer_au
-    )
 
 
 def _expect(name: str, array: np.ndarray[Any, Any], dtype: str, n_dims: int) -> None:

@@ -12,6 +12,15 @@ import zmq
 
 from hexlive.reconstruct.compton import peak_kev
 from hexlive.stream.model import CtView, Health, Segment, Snapshot, TrendRow
+from hexlive.stream.views import (
+    BandsView,
+    LineView,
+    MapView,
+    PartView,
+    RelativeView,
+    ScanView,
+    TargetView,
+)
 from hexlive.stream.wire import encode
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
@@ -129,8 +138,70 @@ def ct_view(rng: np.random.Generator, **changes: Any) -> CtView:
         "xy": (xy + 0.004 * rng.normal(size=xy.shape)).astype(np.float32),
         "xz": (xz + 0.004 * rng.normal(size=xz.shape)).astype(np.float32),
         "yz": xz.astype(np.float32),
+        "surface_um": np.where(radius < 0.8, 5 * np.sin(9 * x) * y, np.nan).astype(np.float32),
+        "anode_volume_um3": 4.1e10,
+        "void_volume_um3": 2.2e8,
+        "n_voids": 60,
     }
     return CtView(**{**fields, **changes})
+
+
+def single(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32)
+
+
+def parts(n_bins: int, n_points: int) -> list[PartView]:
+    """Three regions and three components."""
+    names = ("region 1", "region 2", "region 3", "anode", "electrolyte", "cathode")
+    return [
+        PartView(
+            name=name,
+            spectrum=single(np.stack([np.full(n_bins, 2.0 + n), np.full(n_bins, 0.1)])),
+            profile=single(np.stack([np.hanning(n_points) + n, np.full(n_points, 0.02)])),
+            emf=1.0 + n / 10,
+            emf_sigma=0.01,
+            time_to_target_s=60.0 * n,
+        )
+        for n, name in enumerate(names)
+    ]
+
+
+def views(emf: np.ndarray, sigma: np.ndarray, spectrum: np.ndarray, n_points: int) -> dict:
+    """The parts of a snapshot beyond the first maps and curves."""
+    rng, relative = np.random.default_rng(8), single(emf / np.nanmean(emf))
+    pair = MapView(value=single(emf), sigma=single(sigma))
+    blocks = np.nanmean(emf.reshape(20, 4, 20, 4), axis=(1, 3))
+    share = spectrum.reshape(160, 5).sum(axis=1) / emf.size
+    bright = np.where(np.isfinite(emf), 1.3, 0.4)[..., None]
+    hours = [1.7e9 + 3600.0 * n for n in range(10)]
+    return {
+        "relative": RelativeView(
+            map=MapView(value=relative, sigma=0.05 * relative),
+            mean=0.982,
+            mean_sigma=0.004,
+            source="state 1, same region",
+        ),
+        "superpixels": MapView(value=single(blocks), sigma=single(0.02 * blocks)),
+        "adaptive": pair,
+        "recent": pair,
+        "recent_s": 60.0,
+        "peak_residual_kev": single(0.05 * rng.normal(size=emf.shape)),
+        "undefined": np.where(np.isfinite(emf), 0, 4).astype(np.uint8),
+        "bands": BandsView(
+            edges_kev=np.linspace(0.0, 160.0, 161),
+            counts=rng.poisson(share * bright).astype(np.uint16),
+        ),
+        "parts": parts(spectrum.size, n_points),
+        "lines": [
+            LineView(name=name, points=[(t, kev + 1e-4 * n, 0.01) for n, t in enumerate(hours)])
+            for name, kev in (("W Ka", 59.32), ("Pb Ka", 74.97))
+        ],
+        "target": TargetView(
+            relative_sigma=0.02, side_px=4, pixel_s=4000.0, superpixel_s=191.0, mean_s=0.0
+        ),
+        "scans": [ScanView(scan=4, state=5, ra_um=3.42, rq_um=4.31, anode_volume_um3=4.1e10)],
+        "gain_percent": [(t, 0.004 * n, 0.01) for n, t in enumerate(hours)],
+    }
 
 
 def example_snapshot(**changes: Any) -> Snapshot:
@@ -161,6 +232,8 @@ def middle_of_a_cycle() -> Snapshot:
             occupancy=0.021,
             cluster_fractions=(0.62, 0.31, 0.07),
             recording="recording",
+            dropped={"too_large": 51_000, "below_threshold": 12_000},
+            disk_free_bytes=412_000_000_000,
         ),
         segment=Segment(
             series="5a0c1c1e-0000-4000-8000-000000000001",
@@ -178,16 +251,17 @@ def middle_of_a_cycle() -> Snapshot:
         ct=ct_view(rng),
         energy_edges_kev=edges,
         spectrum=spectrum,
-        emf=emf,
-        emf_sigma=sigma,
-        compton_counts=counts,
+        emf=single(emf),
+        emf_sigma=single(sigma),
+        compton_counts=single(counts),
         hits=counts.astype(np.uint64),
-        theta_deg=np.full(emf.shape, 90.0),
+        theta_deg=np.full(emf.shape, 90.0, np.float32),
         pz_au=pz,
         profile_j=j,
         profile_sigma=j_sigma,
         emf_mean=1.2187,
         emf_mean_sigma=0.0041,
+        **views(emf, sigma, spectrum, pz.size),
     )
 
 

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from typer.testing import CliRunner, Result
 
 from hexlive.monitor import app as app_module
 from hexlive.monitor.app import MonitorError, app, render, save_snapshot
+from hexlive.monitor.look import PageName, ThemeName
+from hexlive.monitor.panels import PAGES
+from hexlive.monitor.theme import THEMES
 from hexlive.stream.model import Snapshot
 
 NOBODY = "tcp://127.0.0.1:9"
@@ -70,6 +74,38 @@ def test_the_picture_needs_no_display(running: str, tmp_path: Path) -> None:
     done = monitor_process(running, "--snapshot", str(path), "--size", "1280x720")
     assert done.returncode == 0, done.stderr
     assert QImage(str(path)).width() == 1280
+
+
+def test_a_periodic_picture_follows_the_run_until_it_is_told_to_stop(
+    publisher: Any, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    path = tmp_path / "now.png"
+    words = [publisher.address, "--snapshot", str(path), "--every", "0.1", "--page", "cell"]
+    process = subprocess.Popen([sys.executable, "-m", "hexlive.monitor.app", *words])
+    try:
+        waiting = _next_picture(path, b"", lambda: None)
+        shown = _next_picture(path, waiting, lambda: publisher.send(snapshot))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(30)
+    assert (code, bool(shown)) == (0, True)
+    assert [file.name for file in tmp_path.iterdir()] == ["now.png"]
+
+
+def _next_picture(path: Path, before: bytes, meanwhile: Callable[[], None]) -> bytes:
+    """The first picture that differs from one."""
+    deadline_s = time.monotonic() + 30
+    while time.monotonic() < deadline_s:
+        meanwhile()
+        if path.exists() and (content := path.read_bytes()) != before:
+            return content
+        time.sleep(0.05)
+    raise AssertionError("no new picture")
+
+
+def test_the_command_line_knows_every_page_and_theme() -> None:
+    assert [page.value for page in PageName] == [name.lower() for name in PAGES]
+    assert [theme.value for theme in ThemeName] == list(THEMES)
 
 
 @pytest.mark.usefixtures("qapp")
@@ -153,6 +189,9 @@ def test_a_picture_that_cannot_be_written_is_one_sentence(
         (NOBODY, "--snapshot", "never.png", "--size", "big"),
         (NOBODY, "--snapshot", "never.png", "--size", "99999x99999"),
         (NOBODY, "--snapshot", "never.png", "--size", "-5x10"),
+        (NOBODY, "--snapshot", "never.png", "--page", "nowhere"),
+        (NOBODY, "--snapshot", "never.png", "--every", "0"),
+        (NOBODY, "--snapshot", "never.png", "--every", "1", "--when-stopped"),
         (),
     ],
 )

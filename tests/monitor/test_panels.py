@@ -10,38 +10,69 @@ from PySide6.QtCore import QRectF
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from hexlive.monitor.maps import CountsMap, EmfMap, SigmaMap, decimals, mean_emf
-from hexlive.monitor.panels import PANELS, Panel
+from hexlive.monitor.context import Context
+from hexlive.monitor.cycling import CyclingPanel, time_unit
+from hexlive.monitor.maps import CountsMap, EmfMap, SigmaMap
+from hexlive.monitor.numbers import decimals, mean_emf
+from hexlive.monitor.panels import PAGES, Make, Panel
+from hexlive.monitor.profile import ProfilePanel
 from hexlive.monitor.slices import CtPanel
-from hexlive.monitor.spectra import ProfilePanel, SpectrumPanel
-from hexlive.monitor.theme import DARK, Theme
-from hexlive.monitor.trends import CyclingPanel, TrendPanel, time_unit
+from hexlive.monitor.spectra import SpectrumPanel
+from hexlive.monitor.theme import DARK
+from hexlive.monitor.trends import TrendPanel
 from hexlive.stream.model import Snapshot, TrendRow
+from hexlive.stream.views import BandsView, LineView, MapView, PartView
 
 SIZE = (600, 400)
 HUGE = 3000
 
 
 def with_maps(snapshot: Snapshot, values: np.ndarray) -> Snapshot:
+    values = values.astype(np.float32)
+    pair = MapView(value=values, sigma=np.abs(values) * np.float32(0.1))
+    edges = np.arange(3.0)
     return replace(
         snapshot,
-        emf=values,
-        emf_sigma=np.abs(values) * 0.1,
+        emf=pair.value,
+        emf_sigma=pair.sigma,
         compton_counts=values * 100,
         hits=np.zeros(values.shape, np.uint64),
         theta_deg=np.full(values.shape, 90.0),
+        relative=replace(snapshot.relative, map=pair),
+        superpixels=pair,
+        adaptive=pair,
+        recent=pair,
+        peak_residual_kev=values,
+        undefined=np.ones(values.shape, np.uint8),
+        bands=BandsView(edges_kev=edges, counts=np.ones((*values.shape, 2), np.uint16)),
     )
 
 
+def parts_of(snapshot: Snapshot, value: float) -> list[PartView]:
+    n_bins, n_points = snapshot.spectrum.size, snapshot.pz_au.size
+    return [
+        replace(
+            part,
+            spectrum=np.full((2, n_bins), value, np.float32),
+            profile=np.full((2, n_points), value, np.float32),
+            emf=None,
+        )
+        for part in snapshot.parts
+    ]
+
+
 def undefined(snapshot: Snapshot) -> Snapshot:
-    n_points = snapshot.pz_au.size
+    n_points, nowhere = snapshot.pz_au.size, np.full((9, 9), np.nan, np.float32)
     return replace(
         with_maps(snapshot, np.full((80, 80), np.nan)),
         spectrum=np.zeros_like(snapshot.spectrum),
         profile_j=np.full(n_points, np.nan),
         profile_sigma=np.full(n_points, np.nan),
         trend=[TrendRow(state=1, soc=None, component="anode", emf=None, emf_sigma=None)],
-        ct=replace(snapshot.ct, xy=np.full((9, 9), np.nan, np.float32)),
+        ct=replace(snapshot.ct, xy=nowhere, surface_um=nowhere),
+        parts=parts_of(snapshot, np.nan),
+        gain_percent=[(1.7e9, None, None)],
+        lines=[LineView(name="W Ka", points=[(1.7e9, None, None)])],
         emf_mean=None,
         emf_mean_sigma=None,
     )
@@ -60,12 +91,22 @@ def empty(snapshot: Snapshot) -> Snapshot:
         cycler=[],
         ct=replace(snapshot.ct, xy=np.empty((0, 5), np.float32), xz=None, yz=None),
         segment=None,
+        relative=None,
+        superpixels=None,
+        recent=None,
+        peak_residual_kev=None,
+        undefined=None,
+        bands=None,
+        parts=[],
+        lines=[],
+        target=None,
+        gain_percent=[],
     )
 
 
 def tiny(snapshot: Snapshot) -> Snapshot:
     one = np.ones(1)
-    return replace(
+    small = replace(
         with_maps(snapshot, np.ones((1, 1))),
         energy_edges_kev=np.array([93.0, 94.0]),
         spectrum=np.ones(1, np.uint64),
@@ -75,7 +116,9 @@ def tiny(snapshot: Snapshot) -> Snapshot:
         trend=snapshot.trend[:1],
         cycler=snapshot.cycler[:1],
         ct=replace(snapshot.ct, xy=np.ones((1, 1), np.float32), xz=np.ones((1, 9), np.float32)),
+        gain_percent=snapshot.gain_percent[:1],
     )
+    return replace(small, parts=parts_of(small, 1.0))
 
 
 def huge(snapshot: Snapshot) -> Snapshot:
@@ -84,14 +127,17 @@ def huge(snapshot: Snapshot) -> Snapshot:
         TrendRow(state=n, soc=0.5, component=f"part {n % 30}", emf=1.0 + n, emf_sigma=0.1)
         for n in range(1, 300)
     ]
-    return replace(
+    large = replace(
         with_maps(snapshot, ramp),
         energy_edges_kev=np.linspace(0, 160, 20_001),
         spectrum=np.full(20_000, 2**62, np.uint64),
         trend=rows,
         cycler=snapshot.cycler * 50,
-        ct=replace(snapshot.ct, xy=ramp.astype(np.float32)),
+        ct=replace(snapshot.ct, xy=ramp.astype(np.float32), surface_um=ramp.astype(np.float32)),
+        doubts=["long " * 200] * 100,
+        gain_percent=snapshot.gain_percent * 200,
     )
+    return replace(large, parts=parts_of(large, 1e30))
 
 
 def infinite(snapshot: Snapshot) -> Snapshot:
@@ -106,19 +152,21 @@ def infinite(snapshot: Snapshot) -> Snapshot:
     )
 
 
+PANELS = dict.fromkeys(make for page in PAGES.values() for make in page)
+
+
 @pytest.mark.parametrize("make", PANELS)
 @pytest.mark.parametrize("change", [lambda s: s, undefined, empty, tiny, huge, infinite])
 def test_a_panel_draws_anything(
-    qtbot: QtBot,
-    snapshot: Snapshot,
-    make: Callable[[Theme], Panel],
-    change: Callable[[Snapshot], Snapshot],
+    qtbot: QtBot, snapshot: Snapshot, make: Make, change: Callable[[Snapshot], Snapshot]
 ) -> None:
-    panel = make(DARK)
+    context = Context(DARK)
+    panel = make(context)
     qtbot.addWidget(panel.widget)
     panel.widget.resize(*SIZE)
     changed = change(snapshot)
     for each in (changed, snapshot, changed):
+        context.history.take(each)
         panel.show(each)
         assert not panel.widget.grab().isNull()
 
@@ -140,14 +188,14 @@ def words(panel: Panel) -> str:
 
 
 def test_the_emf_map_shows_the_mean_with_its_uncertainty(qtbot: QtBot, snapshot: Snapshot) -> None:
-    assert "1.2187 ± 0.0041  (0.34 %)" in words(shown(qtbot, EmfMap(DARK), snapshot))
+    assert "1.2187 ± 0.0041  (0.34 %)" in words(shown(qtbot, EmfMap(Context(DARK)), snapshot))
 
 
 @pytest.mark.parametrize("make", [EmfMap, SigmaMap, CountsMap])
 def test_a_map_has_row_zero_at_the_top_and_square_pixels(
     qtbot: QtBot, snapshot: Snapshot, make: type
 ) -> None:
-    panel = shown(qtbot, make(DARK), snapshot)
+    panel = shown(qtbot, make(Context(DARK)), snapshot)
     (image,) = items(panel, pg.ImageItem)
     top, bottom = (image.mapRectToDevice(QRectF(0, row, 1, 1)) for row in (0, 79))
     assert top.width() == pytest.approx(top.height())
@@ -155,7 +203,7 @@ def test_a_map_has_row_zero_at_the_top_and_square_pixels(
 
 
 def test_undefined_pixels_are_transparent(qtbot: QtBot, snapshot: Snapshot) -> None:
-    (image,) = items(shown(qtbot, EmfMap(DARK), undefined(snapshot)), pg.ImageItem)
+    (image,) = items(shown(qtbot, EmfMap(Context(DARK)), undefined(snapshot)), pg.ImageItem)
     image.render()
     assert image.qimage.hasAlphaChannel()
     assert image.qimage.pixelColor(5, 5).alpha() == 0
@@ -164,14 +212,14 @@ def test_undefined_pixels_are_transparent(qtbot: QtBot, snapshot: Snapshot) -> N
 def test_the_spectrum_marks_the_compton_peak_where_physics_puts_it(
     qtbot: QtBot, snapshot: Snapshot
 ) -> None:
-    lines = items(shown(qtbot, SpectrumPanel(DARK), snapshot), pg.InfiniteLine)
+    lines = items(shown(qtbot, SpectrumPanel(Context(DARK)), snapshot), pg.InfiniteLine)
     places = [line.value() for line in lines]
     for expected_kev in (93.87377, 115.0, 59.32, 57.98, 74.97, 72.81):
         assert any(abs(place - expected_kev) < 1e-4 for place in places)
 
 
 def test_the_spectrum_marks_move_with_the_beam(qtbot: QtBot, snapshot: Snapshot) -> None:
-    panel = shown(qtbot, SpectrumPanel(DARK), snapshot)
+    panel = shown(qtbot, SpectrumPanel(Context(DARK)), snapshot)
     n_lines = len(items(panel, pg.InfiniteLine))
     panel.show(replace(snapshot, incident_kev=100.0))
     lines = items(panel, pg.InfiniteLine)
@@ -181,14 +229,14 @@ def test_the_spectrum_marks_move_with_the_beam(qtbot: QtBot, snapshot: Snapshot)
 
 
 def test_the_profile_shades_valence_and_core(qtbot: QtBot, snapshot: Snapshot) -> None:
-    panel = shown(qtbot, ProfilePanel(DARK), snapshot)
+    panel = shown(qtbot, ProfilePanel(Context(DARK)), snapshot)
     windows = sorted(region.getRegion() for region in items(panel, pg.LinearRegionItem))
     assert windows == [(-5.0, -1.0), (-1.0, 1.0), (1.0, 5.0)]
 
 
 def test_the_profile_has_unit_area(qtbot: QtBot, snapshot: Snapshot) -> None:
     strong = replace(snapshot, profile_j=snapshot.profile_j * 1e6)
-    panel = shown(qtbot, ProfilePanel(DARK), strong)
+    panel = shown(qtbot, ProfilePanel(Context(DARK)), strong)
     (curve,) = (
         item
         for item in items(panel, pg.PlotCurveItem)
@@ -200,7 +248,7 @@ def test_the_profile_has_unit_area(qtbot: QtBot, snapshot: Snapshot) -> None:
 def test_the_trend_has_error_bars_and_a_name_for_each_component(
     qtbot: QtBot, snapshot: Snapshot
 ) -> None:
-    panel = shown(qtbot, TrendPanel(DARK), snapshot)
+    panel = shown(qtbot, TrendPanel(Context(DARK)), snapshot)
     bars = [bar for bar in items(panel, pg.ErrorBarItem) if len(bar.opts["x"])]
     assert len(bars) == 3
     (legend,) = items(panel, pg.LegendItem)
@@ -209,24 +257,24 @@ def test_the_trend_has_error_bars_and_a_name_for_each_component(
 
 def test_a_name_from_the_network_is_never_markup(qtbot: QtBot, snapshot: Snapshot) -> None:
     row = replace(snapshot.trend[0], component='<img src="/etc/passwd">')
-    panel = shown(qtbot, TrendPanel(DARK), replace(snapshot, trend=[row]))
+    panel = shown(qtbot, TrendPanel(Context(DARK)), replace(snapshot, trend=[row]))
     (legend,) = items(panel, pg.LegendItem)
     assert legend.items[0][1].text == "&lt;img src=&quot;/etc/passwd&quot;&gt;"
     ct = replace(snapshot.ct, engine="<b>engine</b>")
-    assert "<b>engine</b>" in words(shown(qtbot, CtPanel(DARK), replace(snapshot, ct=ct)))
+    assert "<b>engine</b>" in words(shown(qtbot, CtPanel(Context(DARK)), replace(snapshot, ct=ct)))
 
 
 def test_states_stand_on_the_voltage_where_they_were_measured(
     qtbot: QtBot, snapshot: Snapshot
 ) -> None:
-    panel = shown(qtbot, CyclingPanel(DARK), snapshot)
+    panel = shown(qtbot, CyclingPanel(Context(DARK)), snapshot)
     labels = {text.toPlainText() for text in items(panel, pg.TextItem)}
     assert labels >= {"1", "2", "3", "4", "5"}
     assert "3.834 V" in words(panel)
 
 
 def test_slices_stay_while_the_next_scan_is_collected(qtbot: QtBot, snapshot: Snapshot) -> None:
-    panel = shown(qtbot, CtPanel(DARK), snapshot)
+    panel = shown(qtbot, CtPanel(Context(DARK)), snapshot)
     nothing = {"xy": None, "xz": None, "yz": None}
     panel.show(replace(snapshot, ct=replace(snapshot.ct, scan=5, status="collecting", **nothing)))
     assert "scan 5: collecting" in words(panel)

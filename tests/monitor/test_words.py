@@ -3,7 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from hexlive.monitor.words import age, banner, duration, scan_facts, scan_progress, tiles
+from hexlive.monitor.figures import tiles
+from hexlive.monitor.numbers import duration
+from hexlive.monitor.words import age, banner, scan_facts, scan_progress
 from hexlive.stream.model import Snapshot
 
 
@@ -16,13 +18,13 @@ def value(snapshot: Snapshot, label: str) -> tuple[str, str]:
     return tile.value.text, tile.value.level
 
 
-def test_the_banner_names_state_region_and_mode(snapshot: Snapshot) -> None:
+def test_the_banner_names_state_region_and_what_is_still_to_do(snapshot: Snapshot) -> None:
     text, level = banner(snapshot, "fresh", "")
     assert [part.strip() for part in text.split("·")] == [
         "State 5",
         "SoC 78 %",
         "Region 3 anode",
-        "XCS",
+        "collecting: 62 % to target, 3 min",
     ]
     assert level == "plain"
 

@@ -9,6 +9,7 @@ import zmq
 
 from hexlive.monitor.client import Client
 from hexlive.stream.config import Config
+from hexlive.stream.display import bands
 from hexlive.stream.model import CtView, Snapshot
 from hexlive.stream.publisher import MAX_SLICE_PX, thinned
 from hexlive.stream.session import Outputs, run_session
@@ -67,6 +68,32 @@ def test_the_last_snapshot_holds_the_totals_and_the_trend(
     ]
     assert last.spectrum.sum() > 0
     assert len(last.cycler) == 6
+    assert [part.name for part in last.parts] == [
+        "region 1", "region 2", "region 3", "anode", "electrolyte", "cathode"
+    ]  # fmt: skip
+    assert last.health.disk_free_bytes > 0
+    assert sum(last.health.dropped.values()) > 0
+    assert [line.name for line in last.lines] == ["W Ka", "Pb Ka"]
+    assert last.undefined.shape == last.peak_residual_kev.shape == last.emf.shape
+
+
+def test_bands_hold_every_event_of_every_pixel() -> None:
+    rng = np.random.default_rng(3)
+    spectra = rng.integers(0, 9, (4, 5, 800)).astype(np.uint32)
+    view = bands(spectra, np.linspace(0, 160, 801))
+    assert view.counts.shape == (4, 5, 160)
+    assert view.counts.dtype == np.uint16
+    assert view.edges_kev[[0, 1, -1]] == pytest.approx([0, 1, 160])
+    np.testing.assert_array_equal(view.counts.sum(axis=-1), spectra.sum(axis=-1))
+    np.testing.assert_array_equal(view.counts[..., 93], spectra[..., 465:470].sum(axis=-1))
+
+
+@pytest.mark.parametrize(("n_bins", "top_kev"), [(1, 10.0), (3, 0.5), (7, 20.0), (5000, 100.0)])
+def test_bands_fit_any_energy_axis(n_bins: int, top_kev: float) -> None:
+    view = bands(np.full((1, 1, n_bins), 70_000, np.uint32), np.linspace(0, top_kev, n_bins + 1))
+    assert 1 <= view.counts.shape[2] <= 256
+    assert view.edges_kev.size == view.counts.shape[2] + 1
+    assert view.counts.min() >= 70_000
 
 
 def test_a_run_that_fails_tells_its_monitors_why(
