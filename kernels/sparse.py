@@ -25,7 +25,7 @@ class ListedPixels(NamedTuple):
 
 
 def list_pixels(
-    frames: NDArray[np.uint16], listing_adu: NDArray[np.float32] | float
+    frames: NDArray[np.uint16], listing_adu: NDArray[np.float32 | np.uint16] | float
 ) -> ListedPixels:
     """List the pixels of ``(frames, rows, columns) uint16, ADU`` that reach ``listing_adu``.
 

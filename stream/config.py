@@ -80,6 +80,9 @@ class StreamSettings:
         Address of the display leg, bound; None: no monitor can attach.
     record
         Recording to write; None: none.
+    record_as, record_listing_adu
+        "frames": whole. "events": lists of the pixels that reach so many ADU, a number or the name
+        of a map (``.npy``).
     result
         Result file to write.
     high_water_mark_mb
@@ -94,6 +97,8 @@ class StreamSettings:
     dataset: str | None = None
     publish: str | None = "tcp://127.0.0.1:5556"
     record: str | None = None
+    record_as: Literal["frames", "events"] = "frames"
+    record_listing_adu: float | str | None = None
     result: str = "result.nxs"
     high_water_mark_mb: float = 256.0
     on_gap: Literal["count", "fail"] = "count"
@@ -111,6 +116,10 @@ class StreamSettings:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"stream.{name} must be positive, not {value}.")
+        if (self.record_as == "events") != (self.record_listing_adu is not None):
+            raise ValueError(
+                'stream.record_as = "events" and stream.record_listing_adu go together.'
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

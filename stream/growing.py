@@ -71,10 +71,10 @@ class GrowingFile:
         self._stores: dict[str, _Store] = {}
         self._columns: dict[str, _Column] = {}
 
-    @property
-    def n_bytes(self) -> int:
-        """Bytes in the file so far, of stores only."""
-        return sum(store.n_bytes for store in self._stores.values())
+    def n_bytes(self, name: str | None = None) -> int:
+        """Bytes in the file so far, of one store or of all of them."""
+        stores = self._stores if name is None else {name: self._stores[name]}
+        return sum(store.n_bytes for store in stores.values())
 
     def n_rows(self, name: str) -> int:
         """Rows appended so far."""
@@ -278,7 +278,9 @@ class _Store:
         """Write the rows that wait as a chunk that is not full."""
         self._buffer[self._n_waiting :] = 0
         if self._n_waiting:
-            self._put(pack(self._buffer), self.n_rows)
+            packed = pack(self._buffer)
+            self._put(packed, self.n_rows)
+            self.n_bytes += len(packed)
         self._dataset.resize(self.n_rows, axis=0)
 
     def _put(self, packed: NDArray[np.uint8], n_rows: int) -> None:

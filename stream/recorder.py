@@ -17,21 +17,18 @@ import msgspec
 import numpy as np
 
 from hexlive.stream.files import require_room
+from hexlive.stream.frame_layout import DETECTOR, FRAME_NUMBER, ListedFrames, WholeFrames
 from hexlive.stream.growing import GrowingFile
-from hexlive.stream.journal import Column, Group, Link, Mark, Store
+from hexlive.stream.journal import Column, Group, Mark
+from hexlive.stream.listing import Listing
 from hexlive.stream.model import Frames, Message, Projections, ScanStart, Start
 from hexlive.stream.nxtomo import ScanGroup
 from hexlive.stream.wire import encode
 
-DETECTOR: Final = "/entry/instrument/detector"
-FRAMES: Final = f"{DETECTOR}/data"
-FRAME_NUMBER: Final = f"{DETECTOR}/frame_number"
 BATCH_POSITION: Final = f"{DETECTOR}/batch_position"
 BATCH_TIMESTAMP: Final = f"{DETECTOR}/batch_timestamp_s"
 MESSAGES: Final = "/entry/messages"
 MESSAGE_POSITION: Final = "/entry/message_position"
-CHUNK_FRAMES: Final = 64
-NUMBER_CHUNK: Final = 8192
 FLUSH_S: Final = 0.5
 QUEUE_MB: Final = 64  # half a second at 9 kHz: what waits here is lost with the process
 MB: Final = 1_000_000
@@ -43,19 +40,26 @@ LOG: Final = logging.getLogger(__name__)
 class RecordingWriter:
     """Appends messages to a new recording, which survives whatever becomes of this process.
 
+    Parameters
+    ----------
+    listing
+        Record lists of the pixels that reach so many ADU, one value or ``(rows, columns)``; None:
+        whole frames.
+
     Raises
     ------
     FileError
         The file exists already (raw data are never overwritten) or cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._empty = path, True
+    def __init__(self, path: Path, listing: Listing = None) -> None:
+        self._path, self._listing, self._empty = path, listing, True
         self._file = GrowingFile(path)
         self._file.make(Group("/entry", "NXentry"))
         self._file.make(Column(MESSAGES, None))
         self._file.make(Column(MESSAGE_POSITION, "<u8", along=MESSAGES))
         self._scans: dict[int, ScanGroup] = {}
+        self._frames: WholeFrames | ListedFrames | None = None
         self._frame_shape: tuple[int, int] | None = None
 
     @property
@@ -66,7 +70,12 @@ class RecordingWriter:
     @property
     def n_bytes(self) -> int:
         """Bytes of packed frames and images in the file."""
-        return self._file.n_bytes
+        return self._file.n_bytes()
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the room of its lists whole frames would take; None: no lists."""
+        return self._frames.ratio if isinstance(self._frames, ListedFrames) else None
 
     def append(self, message: Message) -> None:
         """Write one message.
@@ -116,24 +125,24 @@ class RecordingWriter:
     def _make_frame_store(self, shape: tuple[int, int]) -> None:
         if self._frame_shape not in (None, shape):
             raise OSError("the frame size changed in the middle of the recording")
-        if self._frame_shape is None:
-            self._frame_shape = shape
-            self._file.make(Group("/entry/instrument", "NXinstrument"))
-            self._file.make(Group(DETECTOR, "NXdetector"))
-            self._file.make(Store(FRAMES, "<u2", shape, CHUNK_FRAMES))
-            self._file.make(Store(FRAME_NUMBER, "<u8", (), NUMBER_CHUNK, along=FRAMES))
-            self._file.make(Column(BATCH_POSITION, "<u8"))
-            self._file.make(Column(BATCH_TIMESTAMP, "<f8", along=BATCH_POSITION))
-            self._file.make(Mark(FRAMES, {"units": "ADU"}))
-            self._file.make(Group("/entry/data", "NXdata"))
-            self._file.make(Link("/entry/data/data", FRAMES))
-            self._file.make(Mark("/entry/data", {"signal": "data"}))
-            self._file.make(Mark("/entry", {"default": "data"}))
-            self._file.make(Mark("/", {"default": "entry"}))
+        if self._frame_shape is not None:
+            return
+        self._file.make(Group("/entry/instrument", "NXinstrument"))
+        self._file.make(Group(DETECTOR, "NXdetector"))
+        self._frames = (
+            WholeFrames(self._file, shape)
+            if self._listing is None
+            else ListedFrames(self._file, shape, np.broadcast_to(np.float32(self._listing), shape))
+        )
+        self._file.make(Column(BATCH_POSITION, "<u8"))
+        self._file.make(Column(BATCH_TIMESTAMP, "<f8", along=BATCH_POSITION))
+        self._file.make(Mark("/", {"default": "entry"}))
+        self._frame_shape = shape
 
     def _append_frames(self, message: Frames) -> None:
+        assert self._frames is not None
         position = self.n_frames
-        self._file.append(FRAMES, message.frames)
+        self._frames.append(message.frames)
         numbers = np.arange(message.first_frame, message.end_frame, dtype=np.uint64)
         self._file.append(FRAME_NUMBER, numbers)
         self._file.append(BATCH_POSITION, [position])
@@ -192,10 +201,15 @@ class Recorder:
 
     When writing fails (disk full, folder gone) the run goes on without it: ``status`` says so and
     ``failed`` is set.
+
+    Parameters
+    ----------
+    listing
+        As for `RecordingWriter`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._writer = path, RecordingWriter(path)
+    def __init__(self, path: Path, listing: Listing = None) -> None:
+        self._path, self._writer = path, RecordingWriter(path, listing)
         self._queue: queue.Queue[Any] = queue.Queue()
         self._room = threading.BoundedSemaphore(QUEUE_MB)
         self._put_mb = self._taken_mb = 0
@@ -227,6 +241,10 @@ class Recorder:
         """Write what is queued and close the file."""
         self._queue.put(END)
         self._thread.join()
+        if (ratio := self._writer.ratio) is not None:
+            LOG.info(
+                "%s lists events; whole frames would take %.3g times the room.", self._path, ratio
+            )
 
     def _work(self) -> None:
         try:

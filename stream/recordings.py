@@ -10,15 +10,22 @@ from typing import Annotated, Final, Protocol
 import h5py
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from hexlive.stream.files import FileError, opened
+from hexlive.stream.frame_layout import FRAME_NUMBER, frames_held, listing_adu, open_frames
 from hexlive.stream.interop.stacks import FrameStack, find_stack
 from hexlive.stream.model import AnyMessage, Count, End, Frames, Projections, Segment, Start
-from hexlive.stream.recorder import scan_name
+from hexlive.stream.recorder import (
+    BATCH_POSITION,
+    BATCH_TIMESTAMP,
+    MESSAGE_POSITION,
+    scan_name,
+)
 from hexlive.stream.unpacking import RowReader
 from hexlive.stream.wire import WireError, decode
 
-COLUMNS: Final = ("frame_number", "batch_position", "batch_timestamp_s")
+NEEDED: Final = (MESSAGE_POSITION, FRAME_NUMBER, BATCH_POSITION, BATCH_TIMESTAMP)
 FRAME_DATASETS: Final = ("raw_frames", "data", "entry/data/data")
 CALIBRATED_DATASETS: Final = ("processed_frames",)
 
@@ -30,6 +37,7 @@ class FileSource(Protocol):
     rejected: Counter[str]
     shape: tuple[int, int]
     n_frames: int
+    listing_adu: NDArray[np.float32] | None
 
     def __iter__(self) -> Iterator[AnyMessage | None]: ...
 
@@ -73,6 +81,7 @@ class FrameStackSource:
         self.rejected: Counter[str] = Counter()
         self._stack, self._rate = stack, frame_rate_hz
         self.n_frames, self.shape = stack.n_frames, stack.shape
+        self.listing_adu: NDArray[np.float32] | None = None
 
     def __iter__(self) -> Iterator[AnyMessage]:
         series = f"{self._stack.path.name}:{self._stack.name}"
@@ -88,7 +97,13 @@ class FrameStackSource:
 
 
 class RecordingSource:
-    """A native recording: the same messages in the same order as they were accepted live."""
+    """A native recording: the same messages in the same order as they were accepted live.
+
+    Attributes
+    ----------
+    listing_adu
+        Pixels below were not recorded, ``(rows, columns)``; None: whole frames were.
+    """
 
     live = False
 
@@ -97,14 +112,15 @@ class RecordingSource:
         self._path = path
         with opened(path) as file:
             detector = file.get("entry/instrument/detector", {})
-            if "data" not in detector:
+            try:
+                held, self.listing_adu = frames_held(detector), listing_adu(detector)
+            except (KeyError, ValueError) as error:
+                raise _damaged(path) from error
+            if held is None:
                 raise FileError(f"{path} holds no frames.")
-            columns = [detector.get(name) for name in ("data", *COLUMNS)]
-            if None in columns or columns[0].ndim != 3 or "entry/message_position" not in file:
-                raise FileError(f"{path} is a damaged recording: parts of its index are gone.")
-            # After a crash the frames may be a few behind their numbers.
-            self.n_frames = min(len(columns[0]), len(columns[1]))
-            self.shape = columns[0].shape[1], columns[0].shape[2]
+            if any(name not in file for name in NEEDED):
+                raise _damaged(path)
+            self.n_frames, self.shape = held
 
     def __iter__(self) -> Iterator[AnyMessage]:
         return self.after(0, 0)
@@ -172,9 +188,8 @@ class _FrameReader:
     """The frames of a recording, batch after batch."""
 
     def __init__(self, path: Path, detector: h5py.Group, begin: int, end: int) -> None:
-        self._frames, self._numbers = (
-            RowReader(path, detector[name], end, begin) for name in ("data", "frame_number")
-        )
+        self._frames = open_frames(path, detector, begin, end)
+        self._numbers = RowReader(path, detector["frame_number"], begin, end)
 
     def batches(self, series: str, batches: list[Batch]) -> Iterator[Frames]:
         """The next batches."""
@@ -192,9 +207,15 @@ class _FrameReader:
         self._numbers.close()
 
 
+def _damaged(path: Path) -> FileError:
+    return FileError(f"{path} is a damaged recording: parts of it are gone.")
+
+
 def _projections(file: h5py.File, note: _ProjectionsNote) -> Projections:
     scan = file[scan_name(note.scan)]
-    part = slice(note.position, note.position + note.count)
+    # A recovered recording may lack the last images of a message.
+    n_images = len(scan["instrument/detector/data"])
+    part = slice(note.position, min(note.position + note.count, n_images))
     return Projections(
         series=note.series,
         scan=note.scan,

@@ -11,12 +11,15 @@ import h5py
 import numpy as np
 
 from hexlive.stream.files import FileError, index_of, publish, require_room
+from hexlive.stream.frame_layout import CHUNK_FRAMES, DETECTOR, FRAME_NUMBER, FRAMES, frames_held
 from hexlive.stream.growing import GrowingFile
 from hexlive.stream.journal import Chunk, Rows, Tail, checksum, locked_index, read_steps
 from hexlive.stream.packing import unpack
-from hexlive.stream.recorder import CHUNK_FRAMES, FRAMES, MESSAGES, scan_name
+from hexlive.stream.recorder import MESSAGES, scan_name
 
 IMAGES: Final = "/instrument/detector/data"
+IMAGES: Final = "/instrument/detector/data"
+IMAGE_KEY: Final = "/instrument/detector/image_key"
 LAST_SECOND: Final = "at most what came in the last second before its writer ended"
 
 
@@ -173,6 +176,7 @@ def _census(path: Path, lost: str) -> Recovered:
 
     with h5py.File(path, "r") as file:
         file.visititems(count)
-    frames, messages = n_rows.pop(FRAMES, 0), n_rows.pop(MESSAGES, 0)
-    images = sum(n for name, n in n_rows.items() if name.endswith(IMAGES))
+        held = frames_held(file[DETECTOR]) if FRAME_NUMBER in file else None
+    frames, messages = held[0] if held else 0, n_rows.get(MESSAGES, 0)
+    images = sum(n for name, n in n_rows.items() if name.endswith(IMAGE_KEY))
     return Recovered(path=path, frames=frames, messages=messages, images=images, lost=lost)

@@ -19,6 +19,8 @@ from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.interop.facility import reported, watched
 from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
+from hexlive.stream.listing import Listing
+from hexlive.stream.listing_map import read_listing, refuse_high_listing
 from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
 from hexlive.stream.pipeline import Pace, Reducer, Report, Sink, Source, run
@@ -137,6 +139,7 @@ def run_session(
     for note in compton.notes:
         LOG.warning(note)
     made_with = _made_with(config, calibration, device)
+    listing = _listing(config, calibration) if outputs.recording else None
     kept = Continuation(checkpoint, made_with) if checkpoint else None
     process = _provenance(config, calibration, compton, kept.notes if kept else [])
     with ExitStack() as stack:
@@ -171,7 +174,7 @@ def run_session(
             displays += stack.enter_context(reported(config, lambda: _recording(recorders)))
         recording = kept.begin(outputs.recording) if kept else outputs.recording
         if recording:
-            recorders.append(Recorder(recording))
+            recorders.append(Recorder(recording, listing))
             stack.callback(recorders[0].close)
         tapes: list[Sink[Message]] = [*recorders]
         sinks: list[Sink[Report]] = [result, OccupancyWatch(), *displays]
@@ -224,6 +227,16 @@ def _provenance(
     }
     notes = [*compton.notes, *notes]
     return process | ({"notes": "\n".join(notes)} if notes else {})
+
+
+def _listing(config: Config, calibration: Calibration) -> Listing:
+    """From which ADU on pixels are recorded; None: all are."""
+    if config.stream.record_listing_adu is None:
+        return None
+    what = "stream.record_listing_adu"
+    adu = read_listing(str(config.stream.record_listing_adu), config.detector.shape, what)
+    refuse_high_listing(adu, calibration, config.events, what)
+    return adu
 
 
 def _scans(report: Report) -> tuple[CtView, ...]:

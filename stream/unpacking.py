@@ -32,15 +32,12 @@ class RowReader:
     ----------
     path
         Of the file that the dataset is in.
-    n_rows
-        Where to end.
-    begin
-        The first row to give.
+    begin, end
+        The first row to read, and the row after the last.
     """
 
-    def __init__(self, path: Path, dataset: h5py.Dataset, n_rows: int, begin: int = 0) -> None:
-        self._before = begin % (dataset.chunks[0] if dataset.chunks else 1)
-        self._blocks = _blocks(path, dataset, begin - self._before, n_rows)
+    def __init__(self, path: Path, dataset: h5py.Dataset, begin: int, end: int) -> None:
+        self._blocks = _blocks(path, dataset, begin, end)
         self._rest: Rows = np.empty((0, *dataset.shape[1:]), dataset.dtype)
 
     def take(self, n_rows: int) -> Rows:
@@ -53,7 +50,7 @@ class RowReader:
         """
         pieces = [self._cut(n_rows)]
         while missing := n_rows - sum(map(len, pieces)):
-            self._rest, self._before = next(self._blocks)[self._before :], 0
+            self._rest = next(self._blocks)
             pieces.append(self._cut(missing))
         pieces = [piece for piece in pieces if len(piece)] or pieces
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
@@ -67,18 +64,15 @@ class RowReader:
         return piece
 
 
-def _blocks(
-    path: Path, dataset: h5py.Dataset, first: int, n_rows: int
-) -> Generator[Rows, None, None]:
-    """Rows from the beginning of a chunk on."""
-    places = _places(dataset)
+def _blocks(path: Path, dataset: h5py.Dataset, begin: int, end: int) -> Generator[Rows, None, None]:
     chunk_rows = dataset.chunks[0] if dataset.chunks else 1
+    places = _places(dataset, begin // chunk_rows)
     chunk_bytes = max(1, chunk_rows * dataset.dtype.itemsize * math.prod(dataset.shape[1:]))
     block_rows = chunk_rows * max(1, BLOCK_BYTES // chunk_bytes)
     with path.open("rb") as file, ThreadPoolExecutor(THREADS, "unpack") as pool:
         waiting: deque[Future[Rows]] = deque()
-        for begin in range(first, n_rows, block_rows):
-            rows = slice(begin, min(begin + block_rows, n_rows))
+        for first in range(begin // block_rows * block_rows, end, block_rows):
+            rows = slice(max(begin, first), min(first + block_rows, end))
             if places is None:
                 waiting.append(pool.submit(dataset.__getitem__, rows))
             else:
@@ -89,8 +83,11 @@ def _blocks(
             yield waiting.popleft().result()
 
 
-def _places(dataset: h5py.Dataset) -> NDArray[np.int64] | None:
-    """Offset and size of each chunk, ``(chunks, 2)``; None where HDF5 has to read them."""
+def _places(dataset: h5py.Dataset, first: int) -> NDArray[np.int64] | None:
+    """Offset and size of each chunk, ``(chunks, 2)``, needed from the chunk ``first`` on.
+
+    None where HDF5 has to read them.
+    """
     plan = dataset.id.get_create_plist()
     if plan.get_nfilters() != 1 or dataset.file.userblock_size:
         return None
@@ -107,22 +104,20 @@ def _places(dataset: h5py.Dataset) -> NDArray[np.int64] | None:
         places[chunk.chunk_offset[0] // dataset.chunks[0]] = chunk.byte_offset, chunk.size
 
     dataset.id.chunk_iter(note)
-    return None if skipped or not places.all() else places
+    return None if skipped or not places[first:].all() else places
 
 
 def _unpacked(
     file: IO[bytes], dataset: h5py.Dataset, places: NDArray[np.int64], rows: slice
 ) -> Rows:
-    """Rows of whole chunks; only the last chunk of a dataset may be cut."""
     chunk_rows = dataset.chunks[0]
     first, end = rows.start // chunk_rows, -(-rows.stop // chunk_rows)
     unpacked = np.empty(((end - first) * chunk_rows, *dataset.shape[1:]), dataset.dtype)
     for number, (offset, size) in enumerate(places[first:end].tolist()):
-        begin = number * chunk_rows
+        chunk = unpacked[number * chunk_rows : (number + 1) * chunk_rows]
         try:
-            packed = os.pread(file.fileno(), size, offset)
-            unpack(packed, unpacked[begin : begin + chunk_rows])
+            unpack(os.pread(file.fileno(), size, offset), chunk)
         except ValueError as error:
-            where = f"row {rows.start + begin} of {dataset.name}"
+            where = f"row {(first + number) * chunk_rows} of {dataset.name}"
             raise FileError(f"{file.name} is damaged at {where}: {error}") from error
-    return unpacked[: rows.stop - rows.start]
+    return unpacked[rows.start - first * chunk_rows :][: rows.stop - rows.start]

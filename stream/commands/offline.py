@@ -25,6 +25,7 @@ from hexlive.stream.cyclers import WithCycler, note_clock
 from hexlive.stream.export.slices import draw_orthoslices, write_tiff
 from hexlive.stream.files import refuse_same
 from hexlive.stream.interop.energies import step_calibration
+from hexlive.stream.listing_map import refuse_high_listing
 from hexlive.stream.reconstruction import measure_volume, reconstruct_file
 from hexlive.stream.recordings import open_file
 from hexlive.stream.recovery import recover as recover_file
@@ -78,6 +79,8 @@ def process(
     )
     log = cycler_log(cycler, cycler_offset)
     maps = step_calibration(config) if calibration is None else load_calibration(calibration)
+    if source.listing_adu is not None:
+        refuse_high_listing(source.listing_adu, maps, config.events, str(file))
     with stop_on_signals() as stop, closing(ProgressSink(source.n_frames)) as progress:
         outcome = run_session(
             source if log is None else WithCycler(source, log),

@@ -4,16 +4,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from hexlive.reconstruct.charge import CyclerLog
 from hexlive.stream.commands.console import say
 from hexlive.stream.cyclers import read_cycler
 from hexlive.stream.device import DeviceName
-from hexlive.stream.files import FileError
 from hexlive.stream.listing import Listing
-from hexlive.stream.maps import read_map
+from hexlive.stream.listing_map import read_listing
 from hexlive.stream.session import Outcome, Outputs
 
 
@@ -116,10 +114,7 @@ def listing_adu(sparse: str | None, shape: tuple[int, int]) -> Listing:
     """
     if sparse is None:
         return None
-    adu = read_map(sparse, shape)
-    if not np.isfinite(adu).all():
-        raise FileError(f"--sparse takes finite ADU for every pixel, not {sparse}.")
-    return adu
+    return read_listing(sparse, shape, "--sparse")
 
 
 def cycler_log(path: Path | None, offset_s: float | None) -> CyclerLog | None:
