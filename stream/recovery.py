@@ -18,7 +18,6 @@ from hexlive.stream.packing import unpack
 from hexlive.stream.recorder import MESSAGES, scan_name
 
 IMAGES: Final = "/instrument/detector/data"
-IMAGES: Final = "/instrument/detector/data"
 IMAGE_KEY: Final = "/instrument/detector/image_key"
 LAST_SECOND: Final = "at most what came in the last second before its writer ended"
 
