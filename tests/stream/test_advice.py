@@ -48,7 +48,7 @@ def reviewed(
     """Advice after each report, one report per message."""
     review = Review(config, recording)
     ledger = Ledger(config.detector.shape, config.detector.frame_rate_hz)
-    pace = Pace(report_interval_s=-1.0, idle_timeout_s=0.2)
+    pace = Pace(report_interval_s=-1.0, idle_timeout_s=20.0)
     run(source, ledger, [ComptonReducer(config, calibration, "cpu")], [], [review], pace)
     return review.said
 
