@@ -242,20 +242,25 @@ def _by_threshold(
     part = settings.threshold_percent / 100
     if not part:
         return np.nan, np.nan, np.nan
-    measured = []
-    for factor in (1 - part, 1 + part):
-        moved = replace(filtered, low=filtered.low * factor, high=filtered.high * factor)
-        found = segment(moved, settings)
-        if found is None:
-            return np.nan, np.nan, np.nan
-        try:
-            shape = _Shape(found, voxel_um, settings)
-        except SurfaceError:
-            return np.nan, np.nan, np.nan
-        rough = roughness(shape.height_um)
-        measured.append((rough.ra_um, rough.rq_um, shape.volume_um3))
+    measured = [_moved(filtered, factor, voxel_um, settings) for factor in (1 - part, 1 + part)]
     ra_um, rq_um, volume_um3 = np.abs(np.diff(measured, axis=0)[0]) / 2
     return float(ra_um), float(rq_um), float(volume_um3)
+
+
+def _moved(
+    filtered: Filtered, factor: float, voxel_um: float, settings: SurfaceSettings
+) -> tuple[float, float, float]:
+    """Ra, Rq and volume with both limits times a factor; NaN where that leaves no surface."""
+    moved = replace(filtered, low=filtered.low * factor, high=filtered.high * factor)
+    found = segment(moved, settings)
+    if found is None:
+        return np.nan, np.nan, np.nan
+    try:
+        shape = _Shape(found, voxel_um, settings)
+    except SurfaceError:
+        return np.nan, np.nan, np.nan
+    rough = roughness(shape.height_um)
+    return rough.ra_um, rough.rq_um, shape.volume_um3
 
 
 def _counts(found: Segmentation) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -43,7 +43,7 @@ class SurfaceSettings:
         moved by so much, either way. 0: not.
     memory_mb
         What this may take of memory. A larger volume is gone through in slabs, and what lies
-        between the stages, 9 bytes per voxel, is kept in the folder for temporary files.
+        between the stages, 18 bytes per voxel, is kept in the folder for temporary files.
     """
 
     first_slice: int | None = None
