@@ -13,10 +13,11 @@ from hexlive.reconstruct.astra_engines import gpu_astra
 from hexlive.reconstruct.geometry import Geometry
 from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy
 
-CLEARLY: Final = 0.8  # of the time: less gain than this is no reason to leave the earlier engine
+CLEARLY: Final = 0.5  # of the time: the engines that come first also err less
 TIMED_ROWS: Final = {"fourier": (2, 8), "numba": (32, 32), "fourier-gpu": (8, 64), "astra": (8, 64)}
 TIMED_POINTS: Final = 1 << 22  # of all rows together, between those bounds
-FEW_ANGLES, MORE_ANGLES = 8, 32  # numba takes in proportion to the angles, so few are timed
+FEW_ANGLES: Final = 32  # numba takes in proportion to the angles, so only so many are timed
+REPEATS: Final = 2
 
 
 class Choice(NamedTuple):
@@ -80,27 +81,22 @@ def _fastest(names: tuple[str, ...], geometry: Geometry, opener: Opener) -> Choi
 
 
 def seconds_per_slice(name: str, geometry: Geometry, opener: Opener) -> float:
-    """Time of an engine per slice, after a run to warm up."""
+    """Time of an engine per slice, after a run to warm up; the least of two."""
     n_angles = len(geometry.angles_rad)
-    if name != "numba" or n_angles <= MORE_ANGLES:
-        return _timed(name, geometry, opener)
-    few, more = (
-        _timed(name, replace(geometry, angles_rad=geometry.angles_rad[:n]), opener)
-        for n in (FEW_ANGLES, MORE_ANGLES)
-    )
-    return more + max(more - few, 0) / (MORE_ANGLES - FEW_ANGLES) * (n_angles - MORE_ANGLES)
-
-
-def _timed(name: str, geometry: Geometry, opener: Opener) -> float:
+    if name == "numba" and n_angles > FEW_ANGLES:
+        geometry = replace(geometry, angles_rad=geometry.angles_rad[:FEW_ANGLES])
+    timed_angles = len(geometry.angles_rad)
     least, most = TIMED_ROWS[name]
-    points = len(geometry.angles_rad) * geometry.columns
-    n_rows = max(least, min(most, TIMED_POINTS // points))
-    sinogram = np.zeros((n_rows, len(geometry.angles_rad), geometry.columns), np.float32)
+    n_rows = max(least, min(most, TIMED_POINTS // (timed_angles * geometry.columns)))
+    sinogram = np.zeros((n_rows, timed_angles, geometry.columns), np.float32)
     engine = opener(name, geometry)
     engine(sinogram)
-    began = perf_counter()
-    engine(sinogram)
-    return (perf_counter() - began) / n_rows
+    seconds = []
+    for _ in range(REPEATS):
+        began = perf_counter()
+        engine(sinogram)
+        seconds.append(perf_counter() - began)
+    return min(seconds) / n_rows * n_angles / timed_angles
 
 
 def _is_there(find: Callable[[], object]) -> bool:
