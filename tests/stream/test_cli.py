@@ -128,10 +128,11 @@ def run_live(hexlive, recording, calibration_file, tmp_path, free_addresses):
 
         thread = threading.Thread(target=send)
         thread.start()
-        ended = hexlive("run", "--config", config, *options)
-        stop.set()
-        thread.join()
-        return ended
+        try:
+            return hexlive("run", "--config", config, *options)
+        finally:
+            stop.set()
+            thread.join()
 
     return run
 

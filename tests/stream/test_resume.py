@@ -371,12 +371,13 @@ def test_a_reconstruction_that_was_not_done_is_done_again(
 
 @pytest.mark.parametrize("n_frames", [0, 64, 200, 512])
 @pytest.mark.parametrize("next_scan", [1, 2])
+@pytest.mark.parametrize("listing", [None, 1010.0], ids=["frames", "events"])
 def test_an_excerpt_of_a_recording_has_all_that_came_last(
-    messages, ct_scan, tmp_path, n_frames: int, next_scan: int
+    messages, ct_scan, tmp_path, n_frames: int, next_scan: int, listing: float | None
 ) -> None:
     path, killed, out = tmp_path / "r.h5", tmp_path / "killed.h5", tmp_path / "out.h5"
     given = with_scan(messages, ct_scan)
-    writer = RecordingWriter(path)
+    writer = RecordingWriter(path, listing)
     for message in given:
         writer.append(message)
     writer.flush()
