@@ -1,4 +1,5 @@
 # make demo    the whole pipeline on a simulated experiment; leaves demo-out/
+# make pictures    the pictures of README.md and docs/, from a simulated experiment; some minutes
 # make test    format, lint, types, import layers, tests
 # Each does all its own set-up in .venv; the first run takes a few minutes.
 #
@@ -10,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check reliability soak gpu-check clean
+.PHONY: demo test check reliability soak gpu-check clean pictures
 
 demo: $(VENV)/demo
 	@rm -rf demo-out
@@ -41,6 +42,9 @@ soak: $(VENV)/demo
 
 gpu-check:
 	@.ci/gpu-check $(PYTHON)
+
+pictures: $(VENV)/demo
+	QT_QPA_PLATFORM=offscreen $(BIN)/python docs/pictures.py
 
 $(VENV)/demo: pyproject.toml $(VENV)/bin/python
 	$(PIP) install --editable '.[ct,export,monitor]'

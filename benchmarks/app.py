@@ -20,6 +20,7 @@ from hexlive.kernels.backend import BackendUnavailableError
 
 SUITES: Final = {
     "kernels": "hexlive.benchmarks.kernels",
+    "monitor": "hexlive.benchmarks.monitor",
     "reconstruct": "hexlive.benchmarks.reconstruct",
     "throughput": "hexlive.benchmarks.throughput",
     "soak": "hexlive.benchmarks.soak",

@@ -49,7 +49,7 @@ class Watch:
         """Nothing to do."""
 
 
-def measure(stage: str, calibration_file: Path, folder: Path) -> dict[str, Any]:
+def measure(stage: str, calibration_file: Path, folder: Path, reports_hz: float) -> dict[str, Any]:
     """Take in one series up to this stage of the pipeline.
 
     Returns
@@ -58,7 +58,11 @@ def measure(stage: str, calibration_file: Path, folder: Path) -> dict[str, Any]:
         Frames per second, frames missing, peak memory in MB.
     """
     watch, config = Watch(), Config()
-    config = replace(config, stream=replace(config.stream, idle_timeout_s=IDLE_S))
+    config = replace(
+        config,
+        stream=replace(config.stream, idle_timeout_s=IDLE_S),
+        monitor=replace(config.monitor, rate_hz=reports_hz),
+    )
     listening = ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=HIGH_WATER_MARK_MB)
     with closing(listening) as source:
         if stage == STAGES[0]:
@@ -107,8 +111,9 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("calibration", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--reports", type=float, default=Config().monitor.rate_hz)
     options = parser.parse_args()
-    _say(**measure(options.stage, options.calibration, options.folder))
+    _say(**measure(options.stage, options.calibration, options.folder, options.reports))
 
 
 if __name__ == "__main__":

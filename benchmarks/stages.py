@@ -109,6 +109,33 @@ class Bench:
             memory_mb=np.array(samples).reshape(-1, 2),
         )
 
+    def watch(
+        self, page: str, seconds: float, n_frames: int, reports_hz: float
+    ) -> dict[str, float]:
+        """Send frames at 9 kHz past a monitor that shows this page.
+
+        Returns
+        -------
+        dict
+            redraws_per_s, gui_percent, age_ms, oldest_ms.
+
+        Raises
+        ------
+        StageError
+            A process failed.
+        """
+        with ExitStack() as stack:
+            output = stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder))
+            words = [STAGES[-1], str(self._calibration), output, "--reports", str(reports_hz)]
+            listening = _line(stack.enter_context(_child("benchmarks.receiver", *words)))
+            watcher = stack.enter_context(
+                _child("benchmarks.watcher", listening["publish"], page, str(seconds))
+            )
+            time.sleep(SETTLE_S)
+            sent = [listening["input"], str(self._frames), "--frames", str(n_frames)]
+            stack.enter_context(_child("benchmarks.camera", *sent, "--rate", str(REAL_TIME_HZ)))
+            return _line(watcher)
+
 
 @contextmanager
 def bench(occupancy: float, n_frames: int) -> Iterator[Bench]:

@@ -118,8 +118,8 @@ class RatesPanel:
         ]
         for plot in self._plots:
             plot.getAxis("left").setWidth(AXIS_WIDTH_PX)
-            plot.setXLink(self._plots[-1])
         for plot in self._plots[:-1]:
+            plot.setXLink(self._plots[-1])
             plot.getAxis("bottom").setStyle(showValues=False)
 
     def show(self, snapshot: Snapshot) -> None:

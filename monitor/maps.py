@@ -144,9 +144,9 @@ class SigmaMap:
 
     def __init__(self, context: Context) -> None:
         hint = "Standard uncertainty of the EMF map that is chosen, over that EMF, in percent."
-        self.widget = Card(context.theme, "σ(EMF), %", hint)
+        self.widget = Card(context.theme, "σ(EMF)", hint)
         self._context = context
-        self._view = MapView(self.widget, "magma", "", axes=False)
+        self._view = MapView(self.widget, "magma", "%", axes=False)
         self._snapshot: Snapshot | None = None
         context.changed.connect(self._again)
 
@@ -218,8 +218,9 @@ class ResidualMap:
 
     def __init__(self, context: Context) -> None:
         hint = (
-            "Median energy inside the Compton windows minus the peak that the geometry gives. "
-            "A slope or a step: check axis offset, sign, or calibration. 0.1 keV biases EMF by 1 %."
+            "Median energy inside the Compton windows minus the peak that the geometry gives; "
+            "colours around the median of the map, since shared charge moves all pixels alike. "
+            "A slope or a step: check axis offset, sign, or calibration."
         )
         self.widget = Card(context.theme, "Compton peak residual", hint)
         self._context = context
@@ -232,7 +233,9 @@ class ResidualMap:
             self._view.draw(np.empty((0, 0)), self._context)
             self.widget.say(NONE)
             return
-        self._view.draw(residual, self._context, snapshot.compton_counts, centre=0.0)
-        known = residual[np.isfinite(residual) & np.isfinite(snapshot.emf)]
-        self.widget.say(f"median {np.median(known):+.3f} keV" if known.size else NONE)
+        seen = np.isfinite(residual) & np.isfinite(snapshot.emf)
+        usual = float(np.median(residual[seen])) if seen.any() else 0.0
+        drawn = np.where(seen, residual, np.float32("nan"))
+        self._view.draw(drawn, self._context, snapshot.compton_counts, centre=usual)
+        self.widget.say(f"median {usual:+.3f} keV" if seen.any() else NONE)
         self.widget.keep(peak_residual_kev=residual)

@@ -103,13 +103,14 @@ class CtPanel:
         self.widget.say("no scan", "")
 
     def show(self, snapshot: Snapshot) -> None:
-        """Draw the slices, once per reconstruction, and say how far the scan is."""
+        """Draw the slices that are new, and say how far the scan is."""
         ct = snapshot.ct
         if ct is None:
             return
         self._ct = ct
         self.widget.say(f"scan {ct.scan}: {scan_progress(ct)}", scan_facts(ct))
-        drawn = (ct.scan, ct.status, self._windows.currentText())
+        there = tuple(getattr(ct, name) is not None for name in CELLS)
+        drawn = (ct.scan, ct.status, ct.n_images, there, self._windows.currentText())
         if self._drawn == drawn:
             return
         self._drawn = drawn

@@ -14,6 +14,7 @@ from hexlive.stream.model import Snapshot
 BADGE_HEIGHT_PX: Final = 58
 BADGE_PADDING_PX: Final = 14
 TILE_STRETCH: Final = {
+    "frame rate": 5,
     "received / expected": 11,
     "lost": 6,
     "live time": 5,

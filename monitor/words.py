@@ -18,7 +18,7 @@ from hexlive.monitor.theme import Level
 from hexlive.stream.model import CtView, Snapshot
 
 REGIONS: Final = {1: "cathode", 2: "interphase", 3: "anode"}
-SEPARATOR: Final = "  ·  "
+SEPARATOR: Final = " · "
 
 AGE_LEVELS: Final[dict[Freshness, Level]] = {
     "waiting": "idle",

@@ -18,6 +18,7 @@ SMALL = {
     "kernels": ("--backend", "cpu", "--turns", "2", "--frames", "32"),
     "throughput": ("--seconds", "0.2", "--rounds", "1", "--sustain", "0"),
     "soak": ("--soak", "1"),
+    "monitor": ("--watch", "0.5", "--pages", "overview"),
     "ct": ("--ct-projections", "60", "--ct-rows", "3", "--ct-columns", "64", "--ct-ms", "1"),
 }
 Bench = Callable[..., tuple[object, str]]

@@ -1,0 +1,160 @@
+"""The pictures of the README and the documentation: ``make pictures``.
+
+The simulated experiment goes through the real pipeline, in this process, and the monitor's own code
+draws it. Exposures are short, so that it takes minutes; clocks are stretched to the 500 s of the
+paper, so that the axes of time read as they would.
+"""
+
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+from PIL import Image  # comes with matplotlib
+from PySide6.QtWidgets import QApplication
+
+from hexlive.monitor.client import judge
+from hexlive.monitor.easel import Easel
+from hexlive.monitor.look import Look, PageName, ThemeName
+from hexlive.stream.config import Config
+from hexlive.stream.model import AnyMessage, Cycler, Frames, Segment, Snapshot
+from hexlive.stream.pipeline import Report
+from hexlive.stream.publisher import display
+from hexlive.stream.recorder import Written
+from hexlive.stream.session import Outputs, run_session
+from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+
+FOLDER: Final = Path(__file__).with_name("pictures")
+FRAMES: Final = 27_000
+PAPER_FRAMES: Final = 4_500_000
+STARTED_S: Final = 1_700_000_000.0
+CYCLE: Final = SimulatorSettings(
+    states=(1, 2, 3, 4, 5, 6, 7),
+    frames_per_segment=FRAMES,
+    occupancy=0.05,
+    ct_after_states=(1, 2, 4, 5, 7),
+)
+LOSSY: Final = replace(CYCLE, states=(1, 2, 4), loss=0.012, ct_after_states=(1, 2))
+
+
+class Shot(NamedTuple):
+    """One picture: the first snapshot that is wanted, on a page."""
+
+    name: str
+    page: PageName
+    wanted: Callable[[Snapshot], bool]
+    theme: ThemeName = ThemeName.dark
+    mode: str = "EMF"
+
+
+def shrink(path: Path) -> None:
+    """Keep 256 colours: a third of the bytes, and nothing that the eye would miss."""
+    with Image.open(path) as image:
+        few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
+
+
+def exposing(state: int, region: int) -> Callable[[Snapshot], bool]:
+    """More than half of an exposure is done."""
+
+    def wanted(snapshot: Snapshot) -> bool:
+        segment, rate_hz = snapshot.segment, Config().detector.frame_rate_hz
+        here = segment is not None and (segment.state, segment.region) == (state, region)
+        return here and snapshot.health.live_time_s > FRAMES / rate_hz / 2
+
+    return wanted
+
+
+def stopped(snapshot: Snapshot) -> bool:
+    """The run is over, and its reconstructions are done."""
+    return snapshot.status == "stopped"
+
+
+SHOTS: Final = (
+    Shot("collecting", PageName.overview, exposing(5, 3)),
+    Shot("cycle", PageName.cell, stopped),
+    Shot("ct", PageName.ct, stopped),
+    Shot("maps", PageName.maps, stopped),
+    Shot("spectra", PageName.spectra, stopped),
+    Shot("compare", PageName.compare, exposing(4, 3), ThemeName.light, "superpixels"),
+)
+LOST: Final = (
+    Shot("lost", PageName.overview, exposing(4, 3)),
+    Shot("health", PageName.health, stopped),
+)
+
+
+class Painter:
+    """A sink of reports that draws pictures in passing."""
+
+    def __init__(self, config: Config, shots: tuple[Shot, ...]) -> None:
+        self._config, self._sequence = config, 0
+        self._easels = {shot: Easel(Look(page=shot.page, theme=shot.theme)) for shot in shots}
+
+    def put(self, report: Report) -> None:
+        """Draw what is due; the other pictures remember what came before."""
+        snapshot = display(report, self._config, self._sequence, "off", Written())
+        self._sequence += 1
+        if snapshot is None:
+            return
+        for shot, easel in list(self._easels.items()):
+            if shot.wanted(snapshot):
+                easel.screen.context.choose(mode=shot.mode)
+                path = FOLDER / f"{shot.name}.png"
+                easel.draw(snapshot, path, judge(snapshot, 0.4), 0.4)
+                shrink(path)
+                print(f"{path}  {path.stat().st_size / 1e3:.0f} kB", flush=True)
+                del self._easels[shot]
+            else:
+                easel.screen.context.history.take(snapshot)
+
+    def close(self) -> None:
+        """Nothing is open here."""
+
+
+class Simulated:
+    """The messages of a simulator as a source, with the clocks of the paper."""
+
+    live = False
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.rejected: Counter[str] = Counter()
+        self._messages = simulator.messages(started_s=STARTED_S)
+
+    def __iter__(self) -> Iterator[AnyMessage | None]:
+        yield from map(stretched, self._messages)
+        while True:
+            yield None
+
+
+def stretched(message: AnyMessage) -> AnyMessage:
+    """The same message, as late as it would be with the exposures of the paper."""
+    name = {Frames: "timestamp_s", Cycler: "time_s", Segment: "started_s"}.get(type(message))
+    if name is None:
+        return message
+    late_s = STARTED_S + (getattr(message, name) - STARTED_S) * PAPER_FRAMES / FRAMES
+    return msgspec.structs.replace(message, **{name: late_s})
+
+
+def paint(settings: SimulatorSettings, shots: tuple[Shot, ...]) -> None:
+    """Run one experiment and draw its pictures."""
+    config, simulator = Config(), Simulator(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        run_session(
+            Simulated(simulator),
+            config,
+            simulator.camera.calibration(),
+            Outputs(result=Path(folder) / "result.nxs"),
+            progress=Painter(config, shots),
+        )
+
+
+if __name__ == "__main__":
+    application = QApplication([sys.argv[0], "-platform", "offscreen"])
+    FOLDER.mkdir(exist_ok=True)
+    paint(LOSSY, LOST)
+    paint(CYCLE, SHOTS)

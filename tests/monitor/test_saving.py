@@ -1,0 +1,62 @@
+"""What is saved of a panel: whole files, with everything that is drawn."""
+
+import csv
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from hexlive.monitor.context import Context
+from hexlive.monitor.panels import PAGES, Make
+from hexlive.monitor.saving import SavingError, save_data
+from hexlive.monitor.theme import DARK
+from hexlive.stream.model import Snapshot
+
+PANELS = dict.fromkeys(make for page in PAGES.values() for make in page)
+
+
+def test_a_map_in_csv_has_a_row_per_pixel(tmp_path: Path) -> None:
+    emf = np.arange(6.0).reshape(2, 3)
+    save_data({"emf": emf, "emf_sigma": emf / 10}, tmp_path / "map.csv")
+    rows = list(csv.DictReader((tmp_path / "map.csv").read_text().splitlines()))
+    assert [(row["row"], row["column"], row["emf"]) for row in rows][4] == ("1", "1", "4.0")
+    assert len(rows) == 6
+
+
+def test_curves_of_unequal_length_stand_side_by_side(tmp_path: Path) -> None:
+    save_data({"edges_kev": np.arange(3.0), "counts": np.array([5, 7])}, tmp_path / "s.csv")
+    assert (tmp_path / "s.csv").read_text().splitlines() == [
+        "edges_kev,counts", "0.0,5", "1.0,7", "2.0,"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", PANELS)
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_every_panel_can_be_saved(
+    qtbot: QtBot, snapshot: Snapshot, tmp_path: Path, make: Make, suffix: str
+) -> None:
+    context = Context(DARK)
+    panel = make(context)
+    qtbot.addWidget(panel.widget)
+    context.history.take(snapshot)
+    panel.show(snapshot)
+    if not panel.widget.data:
+        pytest.skip("a list of words")
+    path = tmp_path / f"panel{suffix}"
+    save_data(panel.widget.data, path)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    if suffix == ".h5":
+        with h5py.File(path) as file:
+            assert len(file) == len(panel.widget.data)
+
+
+def test_nothing_to_save_or_a_strange_name_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SavingError, match="nothing"):
+        save_data({}, tmp_path / "a.h5")
+    with pytest.raises(SavingError, match=r"a\.txt ends neither"):
+        save_data({"a": np.ones(1)}, tmp_path / "a.txt")
+    with pytest.raises(SavingError, match="Cannot write"):
+        save_data({"a": np.ones(1)}, tmp_path / "absent" / "a.csv")
+    assert not list(tmp_path.iterdir())
