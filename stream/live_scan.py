@@ -58,7 +58,7 @@ class LiveScan(ScanCourse):
             started_s=start.started_s,
         )
         super().__init__(view, path, volume, settings, worker)
-        self.columns = start.columns
+        self.columns, self._previous_px = start.columns, centre_px
         self._live = live
         self._angles_deg: list[float] = []
         self._heard_s = self._last_s

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ class ScanCourse:
         self.view = view
         self._path, self._volume, self._settings = path, volume, settings
         self._worker = worker
+        self._previous_px: float | None = None  # axis of the scan before
         self._last_s = time.monotonic()  # of the last projection
         self._call: Future[dict[str, Any]] | None = None
         self._attempt, self._next = 0, self._reconstruct
@@ -113,7 +115,8 @@ class ScanCourse:
             self._update(status="done", progress=None, eta_s=None)
 
     def _reconstruct(self) -> None:
-        self._submit("volume", reconstruct_file, self._path, self._settings, self._volume)
+        function = partial(reconstruct_file, previous_centre_px=self._previous_px)
+        self._submit("volume", function, self._path, self._settings, self._volume)
 
     def _measure(self) -> None:
         self._submit("metrics", measure_volume, self._volume, self._settings)

@@ -23,7 +23,8 @@ COLUMNS, ROWS, ANGLES, CENTRE_PX = 48, 8, 60, 24.5
 FLATS = 4
 PATIENCE_S = 60.0
 # One engine: "auto" may choose another for a slice than for a volume, and they differ by 1 %.
-SETTINGS = TomographySettings(centre=CENTRE_PX, rings="none", engine="numba")
+ENGINE = "numba"  # "auto" times engines, so that two slices may come from two
+SETTINGS = TomographySettings(centre=CENTRE_PX, rings="none", engine=ENGINE)
 
 
 def batches(number: int = 1, n_images: int = 16, late: bool = False) -> Iterator[Projections]:
@@ -205,7 +206,7 @@ def test_stages_are_published_in_order_each_with_its_delay(reducer: TomographyRe
 def test_scans_queue_up_and_the_axis_of_one_serves_the_next(
     open_reducer: Callable[..., TomographyReducer],
 ) -> None:
-    reducer = open_reducer(TomographySettings(rings="none"), interval_s=0.0)
+    reducer = open_reducer(TomographySettings(engine=ENGINE, rings="none"), interval_s=0.0)
     for message in (*scan(1), *scan(2)):
         reducer.add(message)
     assert [outcome(reducer, number).status for number in (1, 2)] == ["done", "done"]
@@ -214,6 +215,28 @@ def test_scans_queue_up_and_the_axis_of_one_serves_the_next(
         reducer.add(message)
     view = poll(reducer, lambda view: view.xy is not None, 3)
     assert view.status == "collecting"
+
+
+def test_a_volume_knows_the_axis_of_the_scan_before(
+    open_reducer: Callable[..., TomographyReducer],
+    workers: tuple[Worker, Worker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reducer = open_reducer(TomographySettings(engine=ENGINE, rings="none"))
+    for message in scan(1):
+        reducer.add(message)
+    found_px = outcome(reducer).centre_px
+    submit, told_px = workers[1].submit, []
+
+    def listen(function: Any, *arguments: object) -> Any:
+        told_px.append(getattr(function, "keywords", {}).get("previous_centre_px"))
+        return submit(function, *arguments)
+
+    monkeypatch.setattr(workers[1], "submit", listen)
+    for message in scan(2):
+        reducer.add(message)
+    assert outcome(reducer, 2).status == "done"
+    assert found_px in told_px
 
 
 def test_a_worker_that_dies_is_replaced_and_the_scan_tried_again(

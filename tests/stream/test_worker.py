@@ -12,6 +12,7 @@ import pytest
 from hexlive.stream.worker import Progress, Worker, failed, report_progress
 
 PATIENCE_S = 60.0
+MAX_NICENESS = 19
 
 
 @pytest.fixture
@@ -37,8 +38,9 @@ def wait_for(worker: Worker, fraction: float) -> Progress:
 
 
 def test_calls_run_in_order_behind_the_spectra(worker: Worker) -> None:
+    niceness = os.nice(0)
     first, second = worker.submit(os.nice, 0), worker.submit(os.getpid)
-    assert first.result(PATIENCE_S) == os.nice(0) + 3
+    assert first.result(PATIENCE_S) >= min(niceness + 3, MAX_NICENESS)
     assert second.result(PATIENCE_S) != os.getpid()
 
 
