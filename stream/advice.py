@@ -47,7 +47,8 @@ class Adviser:
         self._config, self._recording = config, recording
         self._given: dict[str, Advice] = {}
         self._n_given = 0
-        self._n_received, self._heard_s = 0, time.monotonic()
+        self._heard: tuple[int, int | None] = (0, None)  # frames received, exposure
+        self._heard_s = time.monotonic()
 
     def review(self, report: Report) -> list[Advice]:
         """The last change of every subject so far, oldest first."""
@@ -120,7 +121,7 @@ class Adviser:
             unit="%",
             sentence=f"{crowded:.1f} % of the pixels are hit per frame in exposure {number}.",
         )
-        silent_s = self._silent_s(report)
+        silent_s = self._silent_s(report, number)
         exposing = segment is not None and segment.mode == "xcs" and not report.stopped
         yield Claim(
             holds=exposing and silent_s > limits.stale_s,
@@ -132,12 +133,13 @@ class Adviser:
             sentence=f"The newest frame came {silent_s:.0f} s ago.",
         )
 
-    def _silent_s(self, report: Report) -> float:
-        """Seconds without a frame; those of a CT scan, and after the end, do not count."""
+    def _silent_s(self, report: Report, segment: int | None) -> float:
+        """Seconds without a frame since an exposure began; those of a CT scan do not count."""
         ct, now_s = report.find(CtResult), time.monotonic()
         scanning = ct is not None and any(scan.status == "collecting" for scan in ct.scans)
-        if report.totals.received != self._n_received or scanning or report.final:
-            self._n_received, self._heard_s = report.totals.received, now_s
+        heard = report.totals.received, segment
+        if heard != self._heard or scanning or report.final:
+            self._heard, self._heard_s = heard, now_s
         return now_s - self._heard_s
 
 
@@ -171,7 +173,7 @@ def _known(
     """Whether sigma/EMF is on target; undefined is not."""
     relative = float(sigma)
     value = relative if math.isfinite(relative) else None
-    known = "not known" if value is None else f"known to {PERCENT * value:.2g} %"
+    known = "not known" if value is None else f"known to {PERCENT * value:.3g} %"
     return Claim(
         holds=value is not None and value <= target,
         kind="target",
@@ -179,7 +181,7 @@ def _known(
         segment=segment,
         value=value,
         target=target,
-        sentence=f"The EMF of {what} is {known}, the target is {PERCENT * target:.2g} %.",
+        sentence=f"The EMF of {what} is {known}, the target is {PERCENT * target:.3g} %.",
     )
 
 

@@ -30,7 +30,7 @@ class Endpoint:
     Parameters
     ----------
     kind
-        zmq.PUSH, zmq.PULL or zmq.PUB.
+        zmq.PUSH, zmq.PULL, zmq.PUB or zmq.SUB.
     address
         ``tcp://host:port``; ``@`` in front binds, ``>`` connects, else ``bind`` decides.
     high_water_mark
@@ -64,7 +64,9 @@ class Endpoint:
         self.socket = self._context.socket(kind)
         self.socket.hwm = high_water_mark  # ZeroMQ heeds options only before bind or connect
         self.socket.maxmsgsize = MAX_MESSAGE_BYTES
-        self.socket.immediate = True  # queue only for a peer that is there
+        # A sender queues only for a peer that is there. A receiver would throw away what it has not
+        # read when its peer leaves.
+        self.socket.immediate = kind == zmq.PUSH
         self.socket.linger = linger_ms
         self._refused = 0
         self.events = self.socket.get_monitor_socket(REFUSED | LEFT if keys else REFUSED)

@@ -8,14 +8,19 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
+from hexlive.stream import advice as advice_module
 from hexlive.stream.advice import Adviser
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.commands.advice import news
 from hexlive.stream.config import AdviceSettings, Config
+from hexlive.stream.drift import DriftReducer, DriftResult
+from hexlive.stream.exposure import Totals
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import Advice, AdviceList, AnyMessage, Segment
 from hexlive.stream.pipeline import Pace, Report, run
@@ -101,6 +106,77 @@ def test_a_recorder_that_stops_is_an_alarm_of_the_run(
     assert changes(said, "recording") == [("rising", None)]
     alarm = next(item for item in said[-1] if item.subject == "recording")
     assert (alarm.kind, alarm.sentence) == ("alarm", recording[-1])
+
+
+def last_report(source: Any, config: Config, calibration: Calibration) -> Report:
+    """Of a run with the drift monitor, as at its end but for being over."""
+    kept: list[Report] = []
+    keeper = SimpleNamespace(put=kept.append, close=lambda: None)
+    compton = ComptonReducer(config, calibration, "cpu")
+    drift = DriftReducer(
+        config.drift, config.spectrum.edges_kev, lambda: compton.backend.snapshot().spectra,
+        compton.valid,
+    )  # fmt: skip
+    ledger = Ledger(config.detector.shape, config.detector.frame_rate_hz)
+    run(source, ledger, [drift, compton], [], [keeper], Pace(idle_timeout_s=20.0))
+    return replace(kept[-1], final=False, stopped=False)
+
+
+def with_gain_alarm(report: Report) -> Report:
+    found = [
+        replace(each, alarm="The gain has changed.") if isinstance(each, DriftResult) else each
+        for each in report.results
+    ]
+    return replace(report, results=tuple(found))
+
+
+def of(subject: str, items: list[Advice]) -> Advice | None:
+    return next((item for item in items if item.subject == subject), None)
+
+
+@pytest.mark.parametrize("subject", ["gain", "series"])
+def test_an_alarm_rises_and_falls_and_is_not_repeated(
+    source: Any, config: Config, calibration: Calibration, subject: str
+) -> None:
+    good = last_report(source, config, calibration)
+    bad = with_gain_alarm(good)
+    if subject == "series":
+        bad = replace(good, suspicions=("Frames come twice.",))
+    adviser = Adviser(config, lambda: "off")
+    assert of(subject, adviser.review(good)) is None
+    rising = of(subject, adviser.review(bad))
+    assert (rising.kind, rising.change) == ("alarm", "rising")
+    assert of(subject, adviser.review(bad)) == rising
+    falling = of(subject, adviser.review(good))
+    assert (falling.number, falling.change) == (rising.number + 1, "falling")
+    assert of(subject, adviser.review(good)) == falling
+
+
+def test_data_that_do_not_come_are_an_alarm_while_an_exposure_runs(
+    source: Any, config: Config, calibration: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now_s[0], time=lambda: 0.0)
+    monkeypatch.setattr(advice_module, "time", clock)
+    running = last_report(source, config, calibration)
+    adviser = Adviser(config, lambda: "off")
+    now_s[0] += 60.0  # waited for the beginning of the exposure, which is nobody's fault
+    for wait_s, stale in ((0.0, False), (4.0, False), (2.0, True)):
+        now_s[0] += wait_s
+        found = of("stale", adviser.review(running))
+        assert (found is not None and found.change == "rising") is stale
+    more = replace(running, totals=Totals(10_000, 10_000))
+    assert of("stale", adviser.review(more)).change == "falling"
+    now_s[0] += 60.0
+    assert of("stale", adviser.review(replace(more, stopped=True))).change == "falling"
+
+
+def test_crowded_pixels_are_an_alarm(source: Any, config: Config, calibration: Calibration) -> None:
+    report = last_report(source, config, calibration)
+    found = of("occupancy", Adviser(config, lambda: "off").review(report))
+    assert found.value == pytest.approx(100 / 6, rel=0.1)
+    patient = replace(config, advice=AdviceSettings(occupancy_percent=50.0))
+    assert of("occupancy", Adviser(patient, lambda: "off").review(report)) is None
 
 
 def advice_list(sequence: int, *numbers: int) -> AdviceList:

@@ -12,7 +12,7 @@ import zmq
 
 from hexlive.stream.model import AnyMessage, Frames
 from hexlive.stream.sending import ZmqSender, paced
-from hexlive.stream.sockets import AddressError
+from hexlive.stream.sockets import AddressError, Endpoint
 from hexlive.stream.sources import ZmqSource
 
 PATIENCE_S = 20.0
@@ -140,3 +140,19 @@ def test_a_stop_is_heard_while_waiting_for_a_slow_rate() -> None:
     before = time.monotonic()
     list(paced([batch(0, 64)], 1.0, asked.is_set))
     assert time.monotonic() - before < PATIENCE_S
+
+
+def test_what_arrived_outlives_a_sender_that_binds_and_leaves(free_addresses: list[str]) -> None:
+    address = free_addresses[0]
+    endpoint = Endpoint(zmq.PULL, f">{address}", bind=True, high_water_mark=100)
+    with closing(endpoint):
+        with closing(ZmqSender(f"@{address}")) as sender:
+            for i in range(20):
+                assert sender.send(batch(8 * i))
+            assert endpoint.socket.poll(1000 * PATIENCE_S)
+            time.sleep(0.3)
+        time.sleep(0.3)
+        n_arrived = 0
+        while endpoint.socket.poll(300):
+            n_arrived += len(endpoint.socket.recv_multipart()) == 2
+        assert n_arrived == 20
