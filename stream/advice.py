@@ -17,6 +17,12 @@ from hexlive.stream.results import ComptonResult, CtResult
 PERCENT: Final = 100.0
 # Whoever finds these says so in the log itself.
 SAID_ELSEWHERE: Final = ("gain", "occupancy", "recording", "series")
+WORDS: Final = {
+    ("target", "rising"): "target reached",
+    ("target", "falling"): "target ahead",
+    ("alarm", "rising"): "ALARM",
+    ("alarm", "falling"): "alarm over",
+}
 LOG: Final = logging.getLogger(__name__)
 
 
@@ -77,7 +83,7 @@ class Adviser:
             time_s=time.time(),
         )
         if claim.subject not in SAID_ELSEWHERE:
-            LOG.info("%s %s: %s", claim.kind, change, claim.sentence)
+            LOG.info("%s: %s", WORDS[claim.kind, change], claim.sentence)
 
     def _claims(self, report: Report) -> Iterator[Claim]:
         compton, drift = report.find(ComptonResult), report.find(DriftResult)
