@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hexlive.reconstruct.filtering import RampFilter
 from hexlive.reconstruct.geometry import Geometry
 from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy, library
 
@@ -34,6 +35,12 @@ class AstraCpu:
         per_slice = len(geometry.angles_rad) * geometry.width + geometry.size**2
         self.working_bytes = 2 * 4 * per_slice
         weakref.finalize(self, self._astra.projector.delete, self._projector)
+
+    def prepare(
+        self, ramp: RampFilter, sinogram: Any, offsets_px: NDArray[np.float64] | None
+    ) -> Any:
+        """Filter ``(slices, angles, columns)``."""
+        return ramp(sinogram, offsets_px)
 
     def __call__(self, projections: NDArray[np.float32]) -> NDArray[np.float32]:
         """Back-project ``(slices, angles, width)``."""
@@ -62,6 +69,12 @@ class AstraGpu:
         self._geometry = geometry
         free_bytes, _ = self._cupy.cuda.runtime.memGetInfo()
         self.rows_at_once = rows_that_fit(geometry, GPU_SHARE * free_bytes)
+
+    def prepare(
+        self, ramp: RampFilter, sinogram: Any, offsets_px: NDArray[np.float64] | None
+    ) -> Any:
+        """Filter ``(slices, angles, columns)``."""
+        return ramp(sinogram, offsets_px)
 
     def __call__(self, projections: Any) -> Any:
         """Back-project ``(slices, angles, width)``, float32, contiguous, on the GPU."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.kernels.compiled import compiled, prange
+from hexlive.reconstruct.filtering import RampFilter
 from hexlive.reconstruct.geometry import Geometry
 
 SLICES_INNERMOST: Final = 32  # slices per interpolation weight, one vector loop
@@ -28,6 +29,12 @@ class Direct:
         # Projections and slices, each also with the slices innermost.
         per_slice = len(geometry.angles_rad) * geometry.width + geometry.size**2
         self.working_bytes = 2 * 4 * SLICES_INNERMOST * per_slice
+
+    def prepare(
+        self, ramp: RampFilter, sinogram: Any, offsets_px: NDArray[np.float64] | None
+    ) -> Any:
+        """Filter ``(slices, angles, columns)``."""
+        return ramp(sinogram, offsets_px)
 
     def __call__(self, projections: NDArray[np.float32]) -> NDArray[np.float32]:
         """Back-project ``(slices, angles, width)``."""

@@ -43,8 +43,14 @@ class BackProjector(Protocol):
     xp: Any
     shift_px: float | None
 
-    def __call__(self, projections: Any) -> Any:
-        """``(slices, angles, width)``, filtered and centred, to ``(slices, size, size)``."""
+    def prepare(
+        self, ramp: RampFilter, sinogram: Any, offsets_px: NDArray[np.float64] | None
+    ) -> Any:
+        """Filter ``(slices, angles, columns)``, and what else comes before the slices."""
+        ...
+
+    def __call__(self, prepared: Any, /) -> Any:
+        """Slices ``(size, size)`` of what was prepared; there may be an empty one more."""
         ...
 
 
@@ -81,7 +87,8 @@ class Engine:
         self._back_project = BACK_PROJECTORS[name](geometry)
         self.working_bytes = self._back_project.working_bytes
         self._filter = RampFilter(geometry, self._back_project.xp, self._back_project.shift_px)
-        self._outside = ~field_of_view(geometry.size)
+        inside = field_of_view(geometry.size).astype(np.float32)
+        self._inside = self._back_project.xp.asarray(inside)
 
     def __call__(
         self, sinogram: NDArray[np.float32], offsets_px: NDArray[np.float64] | None = None
@@ -110,13 +117,22 @@ class Engine:
         for first in range(0, len(sinogram), back_project.rows_at_once):
             part = slice(first, first + back_project.rows_at_once)
             offsets = None if offsets_px is None else offsets_px[part]
-            slices = back_project(self._filter(xp.asarray(sinogram[part], xp.float32), offsets))
-            if xp is np:
-                volume[part] = slices
-            else:
-                xp.asnumpy(slices, out=volume[part])
-        volume[:, self._outside] = 0
+            lines = xp.asarray(sinogram[part], xp.float32)
+            slices = back_project(back_project.prepare(self._filter, lines, offsets))
+            self._keep(slices, volume[part])
         return volume
+
+    def _keep(self, slices: Any, volume: NDArray[np.float32]) -> None:
+        """Copy what is within the circle to the host's memory."""
+        xp = self._back_project.xp
+
+        def keep(i: int) -> None:
+            if xp is np:
+                np.multiply(slices[i], self._inside, out=volume[i])
+            else:
+                xp.asnumpy(slices[i] * self._inside, out=volume[i])
+
+        self._filter.for_each(keep, list(range(len(volume))))
 
 
 def fbp(

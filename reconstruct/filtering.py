@@ -3,10 +3,11 @@
 ``xp`` is NumPy or CuPy, so that both run the same lines.
 """
 
-from functools import partial
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from math import ceil, pi
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.fft import next_fast_len, rfftfreq
 
+from hexlive.kernels.cpu import available_cores
 from hexlive.reconstruct.geometry import Geometry, redundancy_weights
 
-ANGLES_AT_ONCE: Final = 256  # on a CPU: what is worked on stays in its cache
+ANGLES_AT_ONCE: Final = 128  # on a CPU: what is worked on stays in its cache
 
 
 class RampFilter:
@@ -57,22 +59,49 @@ class RampFilter:
         offsets_px
             ``(rows,)``: by how much the axis of each row lies beside that of the geometry.
         """
-        n_rows, n_angles, columns = sinogram.shape
-        width = self._geometry.width
-        filtered = self._xp.empty((n_rows, n_angles, width), np.float32)
-        padded = self._xp.empty((self._at_once, self._length), np.float32)
-        for row, lines in enumerate(sinogram):
-            transfer = self._transfer(0.0 if offsets_px is None else offsets_px[row])
-            for first in range(0, n_angles, self._at_once):
-                some = slice(first, first + self._at_once)
-                part = padded[: len(lines[some])]
-                self._xp.multiply(lines[some], self._weights[some], out=part[:, :columns])
-                start, end = part[:, :1], part[:, columns - 1 : columns]
-                part[:, columns:] = end + (start - end) * self._across
-                spectrum = self._fft.rfft(part)
-                spectrum *= transfer
-                filtered[row, some] = self._fft.irfft(spectrum, self._length)[:, :width]
+        shape = (*sinogram.shape[:2], self._geometry.width)
+        filtered = self._xp.empty(shape, np.float32)
+        transfer = self.transfers(len(sinogram), offsets_px)
+
+        def filter_part(part: tuple[int, slice]) -> None:
+            row, angles = part
+            filtered[row, angles] = self.block(sinogram[row, angles], angles, transfer[row])
+
+        self.for_each(filter_part, self.parts(len(sinogram)))
         return filtered
+
+    def parts(self, n: int) -> list[tuple[int, slice]]:
+        """Blocks of angles of so many rows: what is worked on at once."""
+        n_angles = len(self._geometry.angles_rad)
+        starts = range(0, n_angles, self._at_once)
+        return [(i, slice(a, min(a + self._at_once, n_angles))) for i in range(n) for a in starts]
+
+    def for_each(self, work: Callable[[Any], None], parts: list[Any]) -> None:
+        """Do parts, on a CPU in as many threads as it has cores."""
+        if self._xp is not np:
+            for part in parts:
+                work(part)
+            return
+        with ThreadPoolExecutor(available_cores()) as threads:
+            for _ in threads.map(work, parts):
+                pass
+
+    def block(self, lines: Any, angles: slice, transfer: Any) -> Any:
+        """Filter ``(some angles, columns)`` to ``(some angles, width)``."""
+        columns = self._geometry.columns
+        padded = self._xp.empty((len(lines), self._length), np.float32)
+        self._xp.multiply(lines, self._weights[angles], out=padded[:, :columns])
+        start, end = padded[:, :1], padded[:, columns - 1 : columns]
+        padded[:, columns:] = end + (start - end) * self._across
+        spectrum = self._fft.rfft(padded)
+        spectrum *= transfer
+        return self._fft.irfft(spectrum, self._length)[:, : self._geometry.width]
+
+    def transfers(self, n_rows: int, offsets_px: NDArray[np.float64] | None) -> list[Any]:
+        """Ramp and shift of each row, ``(frequencies,) complex64``."""
+        if offsets_px is None:
+            return [self._transfer(0.0)] * n_rows
+        return [self._transfer(offset_px) for offset_px in offsets_px]
 
     def _transfer(self, offset_px: float) -> Any:
         centring = np.exp(2j * pi * rfftfreq(self._length) * (self._shift_px + offset_px))
@@ -80,11 +109,8 @@ class RampFilter:
 
 
 def fft_of(xp: ModuleType) -> Any:
-    """The FFTs for arrays of a library: SciPy's on all cores for NumPy, or CuPy's."""
-    if xp is not np:
-        return import_module("cupyx.scipy.fft")
-    names = ("fft", "ifft2", "rfft", "irfft")
-    return SimpleNamespace(**{name: partial(getattr(fft, name), workers=-1) for name in names})
+    """The FFTs for arrays of a library: SciPy's for NumPy, or CuPy's of the same names."""
+    return fft if xp is np else import_module("cupyx.scipy.fft")
 
 
 def ramp_response(length: int) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fftfreq
 
-from hexlive.reconstruct.filtering import fft_of
+from hexlive.reconstruct.filtering import RampFilter, fft_of
 from hexlive.reconstruct.geometry import Geometry
 from hexlive.reconstruct.gridding import MAX_POINTS, Gridding, gridding_bytes
 from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy, library
@@ -65,19 +65,34 @@ class Fourier:
         self._window = xp.asarray(_window(width, (width - size) // 2))
         self.working_bytes = 0 if xp is not np else _working_bytes(k_x.size, size)
 
-    def __call__(self, projections: Any) -> Any:
-        """Back-project ``(slices, angles, width)``."""
-        xp, size = self.xp, self._size
-        even, odd = projections[0::2], projections[1::2]
-        pairs = xp.zeros(even.shape, np.complex64)
-        pairs.real = even * self._window
-        pairs.imag[: len(odd)] = odd * self._window
-        spectra = self._fft.fft(pairs, overwrite_x=True)
-        spectra *= self._phase
-        slices = self._transform(spectra.reshape(len(even), -1))
-        volume = xp.empty((len(projections), size, size), np.float32)
-        volume[0::2], volume[1::2] = slices.real, slices.imag[: len(odd)]
-        return volume
+    def prepare(
+        self, ramp: RampFilter, sinogram: Any, offsets_px: NDArray[np.float64] | None
+    ) -> Any:
+        """Filter ``(slices, angles, columns)`` and transform to spectra ``(pairs, angles, width)``.
+
+        Block by block, so that everything happens within the cache.
+        """
+        n_pairs = -(-len(sinogram) // 2)
+        transfer = ramp.transfers(len(sinogram), offsets_px)
+        spectra = self.xp.zeros((n_pairs, *self._phase.shape), np.complex64)
+
+        def fill(part: tuple[int, slice]) -> None:
+            pair, angles = part
+            block = spectra[pair, angles]
+            for row, half in ((2 * pair, block.real), (2 * pair + 1, block.imag)):
+                if row < len(sinogram):
+                    lines = ramp.block(sinogram[row, angles], angles, transfer[row])
+                    self.xp.multiply(lines, self._window, out=half)
+            transformed = self._fft.fft(block, overwrite_x=True)
+            self.xp.multiply(transformed, self._phase[angles], out=block)
+
+        ramp.for_each(fill, ramp.parts(n_pairs))
+        return spectra
+
+    def __call__(self, spectra: Any) -> list[Any]:
+        """Sum what `prepare` made to two slices per pair."""
+        slices = self._transform(spectra.reshape(len(spectra), -1))
+        return [half for pair in slices for half in (pair.real, pair.imag)]
 
 
 def gpu_fourier(geometry: Geometry) -> Fourier:
@@ -126,10 +141,9 @@ def finufft_transform(size: int, y: Points, x: Points) -> Transform:
 
 
 def _working_bytes(n_points: int, size: int) -> int:
-    """For projections, twice, and their spectra; for points, their phase and order; for grids and
-    slices, as finufft makes them and as they are returned."""
-    per_point = PAIRS_AT_ONCE * (2 * 4 + 4 + 8) + 24
-    return n_points * per_point + 8 * PAIRS_AT_ONCE * (round(UPSAMPLING * size) ** 2 + 2 * size**2)
+    """Spectra; of the points, phase, place and order; the grids and slices of finufft."""
+    per_point = 8 * PAIRS_AT_ONCE + 24
+    return n_points * per_point + 8 * PAIRS_AT_ONCE * (round(UPSAMPLING * size) ** 2 + size**2)
 
 
 def _window(width: int, margin_px: int) -> NDArray[np.float32]:

@@ -50,7 +50,8 @@ def case(columns, centre_px, full_turn):
 def test_slices_equal_those_of_the_same_lines_on_a_cpu(gpu, columns, centre_px, full_turn):
     geometry, _, sinogram = case(columns, centre_px, full_turn)
     found = Engine("fourier-gpu", geometry)(sinogram)
-    expected = Fourier(geometry, Gridding)(RampFilter(geometry)(sinogram))
+    fourier = Fourier(geometry, Gridding)
+    expected = np.stack(fourier(fourier.prepare(RampFilter(geometry), sinogram, None))[:N_ROWS])
     inside = field_of_view(geometry.size)
     np.testing.assert_allclose(found[:, inside], expected[:, inside], atol=2e-4 * found.max())
 
