@@ -82,14 +82,15 @@ class ComparePanel:
     def _draw(self, a: Snapshot | None, b: Snapshot | None) -> None:
         mode = self._context.mode
         pairs = [None if each is None else chosen_map(each, mode) for each in (a, b)]
+        area = a.emf.shape if a is not None else None
         for view, pair in zip(self._views[:2], pairs, strict=True):
-            view.draw(NOWHERE if pair is None else pair.value, self._context)
+            view.draw(NOWHERE if pair is None else pair.value, self._context, area=area)
         change = _difference(*pairs)
         if change is None:
             self._views[2].draw(NOWHERE, self._context)
             self.widget.say(NONE, f"shown: {NAMES[mode]}")
             return
-        self._views[2].draw(change.value, self._context, centre=0.0)
+        self._views[2].draw(change.value, self._context, centre=0.0, area=area)
         self.widget.say(_means(a, b), f"shown: {NAMES[mode]}; {_significance(change)}")
         self.widget.keep(difference=change.value, difference_sigma=change.sigma)
 
