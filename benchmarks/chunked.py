@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from hexlive.benchmarks.ellipses import cell
 from hexlive.benchmarks.peak_memory import peak_bytes
-from hexlive.reconstruct.engines import Engine, pick_engine
-from hexlive.reconstruct.geometry import Geometry
-from hexlive.reconstruct.memory import needed_mb
-from hexlive.reconstruct.scan import Scan
-from hexlive.reconstruct.tomography import ChunkedReconstruction, TomographySettings, rows_beside
+from hexlive.reconstruct.ct.engines import Engine, pick_engine
+from hexlive.reconstruct.ct.geometry import Geometry
+from hexlive.reconstruct.ct.memory import needed_mb
+from hexlive.reconstruct.ct.scan import Scan
+from hexlive.reconstruct.ct.tomography import ChunkedReconstruction, TomographySettings, rows_beside
 
 CHUNK_ROWS: Final = 4
 CHUNKS: Final = 3

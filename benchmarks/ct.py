@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from hexlive.benchmarks.ct_stream import ScanPlan, send_scan
 from hexlive.benchmarks.table import Cell, Column, Table
-from hexlive.reconstruct.geometry import field_of_view
-from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.reconstruct.ct.geometry import field_of_view
+from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.config import Config, StreamSettings
 from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report

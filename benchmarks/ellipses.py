@@ -1,7 +1,7 @@
 """A slice of ellipses, whose line integrals are known exactly.
 
 Lengths are in pixels from the rotation axis, attenuation is per pixel. A point (x, y) is seen
-``x cos(angle) + y sin(angle)`` columns from the axis, as in `hexlive.reconstruct.geometry`.
+``x cos(angle) + y sin(angle)`` columns from the axis, as in `hexlive.reconstruct.ct.geometry`.
 """
 
 from typing import Final, NamedTuple

@@ -18,9 +18,9 @@ from hexlive.benchmarks.reconstructors import BARE, Reconstructor, makers
 from hexlive.benchmarks.table import Cell, Column, Table
 from hexlive.benchmarks.turns import Contender, Timings, noise_note, positive, take_turns
 from hexlive.kernels.cpu import available_cores
-from hexlive.reconstruct.choosing import candidates
-from hexlive.reconstruct.engines import Engine
-from hexlive.reconstruct.geometry import Geometry, field_of_view
+from hexlive.reconstruct.ct.choosing import candidates
+from hexlive.reconstruct.ct.engines import Engine
+from hexlive.reconstruct.ct.geometry import Geometry, field_of_view
 from hexlive.reconstruct.optional import EngineUnavailableError
 
 SIZES: Final = ("512/720", "2560/3600")

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fftfreq
 
-from hexlive.reconstruct import fourier
-from hexlive.reconstruct.choosing import candidates
-from hexlive.reconstruct.engines import BACK_PROJECTORS, Engine
-from hexlive.reconstruct.geometry import Geometry
+from hexlive.reconstruct.ct import fourier
+from hexlive.reconstruct.ct.choosing import candidates
+from hexlive.reconstruct.ct.engines import BACK_PROJECTORS, Engine
+from hexlive.reconstruct.ct.geometry import Geometry
 from hexlive.reconstruct.optional import library
 
 BARE: Final = "bare finufft"

@@ -15,11 +15,11 @@ import tomli_w
 from hexlive.kernels.backend import EventSettings, SpectrumSettings
 from hexlive.reconstruct.components import ComponentSettings
 from hexlive.reconstruct.compton import ComptonSettings
+from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.reconstruct.density import DensitySettings
 from hexlive.reconstruct.drift import DriftSettings
 from hexlive.reconstruct.pooling import PoolingSettings
-from hexlive.reconstruct.registration_settings import RegistrationSettings
-from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.reconstruct.registration.registration_settings import RegistrationSettings
 from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.live_slice import LiveScanSettings
 

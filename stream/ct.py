@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.live_scan import LiveScan
 from hexlive.stream.live_slice import LiveScanSettings
 from hexlive.stream.model import CtView, Message, Projections, ScanEnd, ScanStart, Start

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hexlive.reconstruct.emf import EmfResult
 from hexlive.reconstruct.pooling import pool_weighted
-from hexlive.reconstruct.registration_settings import RegistrationError
+from hexlive.reconstruct.registration.registration_settings import RegistrationError
 from hexlive.stream.config import Config
 from hexlive.stream.model import Segment
 from hexlive.stream.regions import Regions

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.live_slice import LiveLeg, LiveScanSettings
 from hexlive.stream.model import CtView, Projections, ScanStart
 from hexlive.stream.nxtomo import PROJECTION

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.live import LiveSlice
-from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.reconstruct.ct.live import LiveSlice
+from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.model import Projections, ScanStart
 from hexlive.stream.nxtomo import DARK, FLAT, PROJECTION
 from hexlive.stream.worker import Worker, failed

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.scan import ChosenImages, Scan
+from hexlive.reconstruct.ct.scan import ChosenImages, Scan
 from hexlive.stream.files import opened, part_of, publish, whole_or_absent
 from hexlive.stream.growing import GrowingFile
 from hexlive.stream.journal import Column, Group, Link, Mark, Store, Value, put_aside

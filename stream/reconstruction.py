@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from hexlive.reconstruct.engines import EngineUnavailableError, fbp
-from hexlive.reconstruct.surface import Surface, anode_surface
-from hexlive.reconstruct.surface_settings import SurfaceError
-from hexlive.reconstruct.tomography import ChunkedReconstruction, TomographySettings
+from hexlive.reconstruct.ct.engines import EngineUnavailableError, fbp
+from hexlive.reconstruct.ct.tomography import ChunkedReconstruction, TomographySettings
+from hexlive.reconstruct.volumes.surface import Surface, anode_surface
+from hexlive.reconstruct.volumes.surface_settings import SurfaceError
 from hexlive.stream.nxtomo import opened_scan
 from hexlive.stream.volumes import add_surface, opened_volume, write_volume
 from hexlive.stream.worker import report_progress

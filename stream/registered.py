@@ -12,9 +12,9 @@ import numpy as np
 
 from hexlive.reconstruct.components import ComponentSettings, ComponentVolumes
 from hexlive.reconstruct.compton import FloatArray
-from hexlive.reconstruct.ct_masks import Resampled
-from hexlive.reconstruct.register import Registration
-from hexlive.reconstruct.registration_settings import RegistrationError
+from hexlive.reconstruct.registration.ct_masks import Resampled
+from hexlive.reconstruct.registration.register import Registration
+from hexlive.reconstruct.registration.registration_settings import RegistrationError
 from hexlive.stream.files import FileError, new_group, opened, whole_or_absent
 from hexlive.stream.model import Segment
 from hexlive.stream.segments import mark_plot

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from hexlive.reconstruct.components import ComponentSettings
 from hexlive.reconstruct.compton import FloatArray
-from hexlive.reconstruct.ct_masks import AnodeMaps
 from hexlive.reconstruct.emf import EmfResult
-from hexlive.reconstruct.layers import region_bottoms_mm, settings_from_ct
-from hexlive.reconstruct.register import register
-from hexlive.reconstruct.registration_settings import RegistrationError, RegistrationSettings
-from hexlive.reconstruct.similarity import Grid
+from hexlive.reconstruct.registration.ct_masks import AnodeMaps
+from hexlive.reconstruct.registration.register import register
+from hexlive.reconstruct.registration.registration_settings import (
+    RegistrationError,
+    RegistrationSettings,
+)
+from hexlive.reconstruct.registration.similarity import Grid
+from hexlive.reconstruct.volumes.layers import region_bottoms_mm, settings_from_ct
 from hexlive.stream.config import Config
 from hexlive.stream.files import FileError, opened
 from hexlive.stream.reference import WINDOW_DATASETS

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.model import CtView
 from hexlive.stream.reconstruction import measure_volume, reconstruct_file
 from hexlive.stream.worker import Worker, failed

@@ -8,10 +8,10 @@ from typing import Final
 import h5py
 import numpy as np
 
-from hexlive.reconstruct.morphology import Morphology, Stage
-from hexlive.reconstruct.overview import Overview, Overviewing
-from hexlive.reconstruct.surface import anode_surface
-from hexlive.reconstruct.surface_settings import SurfaceSettings
+from hexlive.reconstruct.volumes.morphology import Morphology, Stage
+from hexlive.reconstruct.volumes.overview import Overview, Overviewing
+from hexlive.reconstruct.volumes.surface import anode_surface
+from hexlive.reconstruct.volumes.surface_settings import SurfaceSettings
 from hexlive.stream.files import FileError, new_group, opened, whole_or_absent
 from hexlive.stream.volumes import PACKING, volume_of
 

@@ -13,13 +13,13 @@ import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.surface import Surface
-from hexlive.reconstruct.tomography import (
+from hexlive.reconstruct.ct.tomography import (
     ChunkedReconstruction,
     Orthoslices,
     Reconstruction,
     orthoslices,
 )
+from hexlive.reconstruct.volumes.surface import Surface
 from hexlive.stream.files import FileError, new_group, opened, require_room, whole_or_absent
 
 CHUNK: Final = (8, 128, 128)  # any orthoslice reads little more than itself

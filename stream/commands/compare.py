@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hexlive.reconstruct.morphology import Morphology
+from hexlive.reconstruct.volumes.morphology import Morphology
 from hexlive.stream.commands.console import say
 from hexlive.stream.commands.export import make_folder
 from hexlive.stream.config import load_config

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from hexlive.reconstruct.pooling import pool_weighted
-from hexlive.reconstruct.similarity import Grid
+from hexlive.reconstruct.registration.similarity import Grid
 from hexlive.stream.commands.console import say
 from hexlive.stream.commands.options import ConfigFile
 from hexlive.stream.config import load_config

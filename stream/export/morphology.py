@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.overview import Overview
+from hexlive.reconstruct.volumes.overview import Overview
 from hexlive.stream.export.figures import BLUE, DIVERGING, GREY, ORANGE, require_plotting, save
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hexlive.reconstruct.register import Registration
-from hexlive.reconstruct.similarity import Grid
+from hexlive.reconstruct.registration.register import Registration
+from hexlive.reconstruct.registration.similarity import Grid
 from hexlive.stream.export.figures import BLUE, ORANGE, SEQUENTIAL, panels, require_plotting, save
 from hexlive.stream.registering import Exposure
 

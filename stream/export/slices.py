@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.tomography import orthoslices
+from hexlive.reconstruct.ct.tomography import orthoslices
 from hexlive.stream.export.figures import panels, require_plotting, save
 from hexlive.stream.files import FileError, require_room, whole_or_absent
 from hexlive.stream.volumes import opened_volume

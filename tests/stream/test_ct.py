@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.live_slice import LiveScanSettings
 from hexlive.stream.model import AnyMessage, CtView, Projections, ScanEnd, ScanStart, Start

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from hexlive.reconstruct.components import ComponentSettings, ComponentVolumes
-from hexlive.reconstruct.ct_masks import Resampled
 from hexlive.reconstruct.emf import EmfResult
 from hexlive.reconstruct.pooling import pool_weighted
-from hexlive.reconstruct.register import Registration
-from hexlive.reconstruct.registration_settings import RegistrationError
-from hexlive.reconstruct.similarity import Similarity
+from hexlive.reconstruct.registration.ct_masks import Resampled
+from hexlive.reconstruct.registration.register import Registration
+from hexlive.reconstruct.registration.registration_settings import RegistrationError
+from hexlive.reconstruct.registration.similarity import Similarity
 from hexlive.stream.files import FileError
 from hexlive.stream.model import Segment
 from hexlive.stream.reference import WINDOW_DATASETS

@@ -5,14 +5,14 @@ import h5py
 import numpy as np
 import pytest
 
-from hexlive.reconstruct.scan import Scan, ScanError
-from hexlive.reconstruct.surface import Surface, anode_surface
-from hexlive.reconstruct.surface_settings import SurfaceSettings
-from hexlive.reconstruct.tomography import (
+from hexlive.reconstruct.ct.scan import Scan, ScanError
+from hexlive.reconstruct.ct.tomography import (
     ChunkedReconstruction,
     TomographySettings,
     reconstruct,
 )
+from hexlive.reconstruct.volumes.surface import Surface, anode_surface
+from hexlive.reconstruct.volumes.surface_settings import SurfaceSettings
 from hexlive.stream import files
 from hexlive.stream.files import FileError, index_of
 from hexlive.stream.layouts import FormatError

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hexlive.kernels.backend import EventSettings
+from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.reconstruct.drift import DriftSettings
-from hexlive.reconstruct.tomography import TomographySettings
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.checkpoint import CheckpointFolder
 from hexlive.stream.config import Config, MonitorSettings, StreamSettings

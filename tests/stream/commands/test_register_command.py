@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hexlive.reconstruct.compton import ComptonSettings
-from hexlive.reconstruct.outline_fit import MaskModel
-from hexlive.reconstruct.similarity import Grid, Similarity
+from hexlive.reconstruct.registration.outline_fit import MaskModel
+from hexlive.reconstruct.registration.similarity import Grid, Similarity
 from hexlive.stream.config import Config, to_toml
 from hexlive.stream.registered import load_registered
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexlive.reconstruct.scan import Scan
-from hexlive.reconstruct.tomography import ChunkedReconstruction, TomographySettings
+from hexlive.reconstruct.ct.scan import Scan
+from hexlive.reconstruct.ct.tomography import ChunkedReconstruction, TomographySettings
 from hexlive.stream.export.slices import draw_orthoslices, round_length, write_tiff
 from hexlive.stream.nxtomo import write_scan
 from hexlive.stream.volumes import opened_volume, write_volume

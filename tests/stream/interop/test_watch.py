@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from hexlive.reconstruct.scan import Scan
-from hexlive.reconstruct.tomography import TomographySettings
+from hexlive.reconstruct.ct.scan import Scan
+from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.files import FileError
 from hexlive.stream.interop import watch as watching
 from hexlive.stream.interop.watch import FolderWatch

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hexlive.reconstruct.surface import anode_surface
-from hexlive.reconstruct.surface_settings import SurfaceSettings
+from hexlive.reconstruct.volumes.surface import anode_surface
+from hexlive.reconstruct.volumes.surface_settings import SurfaceSettings
 from hexlive.stream.simulator.phantom import ScanSettings, make_phantom
 
 SCAN = ScanSettings(rows=64, columns=200, pixel_um=3.24)

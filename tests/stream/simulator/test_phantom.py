@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hexlive.reconstruct.engines import fbp
+from hexlive.reconstruct.ct.engines import fbp
 from hexlive.stream.simulator.phantom import OPTICAL_DEPTH, ScanSettings, make_phantom
 from hexlive.stream.simulator.scanning import DARK, FLAT, PROJECTION, project, scan_images
 from hexlive.stream.simulator.scene import STATES

@@ -1,0 +1,1 @@
+"""From projections to a volume: the axis, rings, filtering and the engines."""

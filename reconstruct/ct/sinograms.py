@@ -1,0 +1,119 @@
+"""Line integrals of a scan, a few detector rows at a time: no more of it needs to be in memory."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexlive.reconstruct.ct.normalise import FlatField, air_level, are_lines, bridged
+from hexlive.reconstruct.ct.scan import Scan, in_degrees, without_blank
+
+SAMPLED_ROWS: Final = 16
+IMAGES_PER_READ: Final = 64
+DOUBTFUL_PART: Final = 0.01  # of the pixels without a usable flat: more is worth a sentence
+
+
+class Sinograms:
+    """A scan by detector rows, without its blank projections and with angles in degrees.
+
+    Parameters
+    ----------
+    zinger_ratio
+        See `hexlive.reconstruct.ct.normalise.normalise`.
+    sampled_rows
+        Rows of ``sample``, at most.
+
+    Attributes
+    ----------
+    scan
+        What is used of the scan.
+    notes
+        Sentences for the user about what is missing or was left out.
+    sample
+        Rows from all over the detector, ``(rows, angles, columns) float32``.
+    sampled
+        Which rows these are, ``(rows,)``.
+
+    Raises
+    ------
+    ValueError
+        Nothing can be made of the scan; the sentence says why.
+    """
+
+    def __init__(
+        self, scan: Scan, zinger_ratio: float | None = None, sampled_rows: int = SAMPLED_ROWS
+    ) -> None:
+        n_rows = scan.projections.shape[1]
+        every = -(-n_rows // sampled_rows)
+        rows = slice(every // 2, None, every)
+        counts = np.asarray(scan.projections[:, rows])
+        scan, good = without_blank(in_degrees(scan), counts)
+        if not good.any():
+            raise ValueError("Every projection is blank, so there is nothing to reconstruct.")
+        self._air, self._zinger_ratio = None, zinger_ratio
+        self._are_lines = are_lines(scan.projections.dtype, scan.flats)
+        if scan.flats is None and not self._are_lines:
+            self._air = air_level(counts[good], _rows_of(scan.darks, rows))
+        self.scan = scan
+        self.sampled = np.arange(n_rows)[rows]
+        flat_field = self._flat_field(rows)
+        self.notes = (*scan.notes, *_doubts(scan, flat_field))
+        lines = self._line_integrals(counts[good], flat_field)
+        self.sample = np.ascontiguousarray(lines.transpose(1, 0, 2))
+
+    def read(self, rows: slice) -> NDArray[np.float32]:
+        """Line integrals of some rows, ``(rows, angles, columns) float32``."""
+        projections, flat_field = self.scan.projections, self._flat_field(rows)
+        n_angles, n_rows, columns = projections.shape
+        sinogram = np.empty((len(range(n_rows)[rows]), n_angles, columns), np.float32)
+        for first in range(0, n_angles, IMAGES_PER_READ):
+            images = slice(first, first + IMAGES_PER_READ)
+            lines = self._line_integrals(projections[images, rows], flat_field)
+            sinogram[:, images] = lines.transpose(1, 0, 2)
+        return sinogram
+
+    def _flat_field(self, rows: slice) -> FlatField | None:
+        if self._are_lines:
+            return None
+        return FlatField(
+            _rows_of(self.scan.flats, rows), _rows_of(self.scan.darks, rows), self._air
+        )
+
+    def _line_integrals(
+        self, counts: NDArray[Any], flat_field: FlatField | None
+    ) -> NDArray[np.float32]:
+        if flat_field is None:
+            return bridged(np.array(counts, np.float32, order="C"))
+        return flat_field.line_integrals(counts, self._zinger_ratio)
+
+
+def _rows_of(images: NDArray[Any] | None, rows: slice) -> NDArray[Any] | None:
+    return None if images is None else np.asarray(images[:, rows])
+
+
+def _doubts(scan: Scan, flat_field: FlatField | None) -> list[str]:
+    """What a user should know about flats and darks.
+
+    Raises
+    ------
+    ValueError
+        No pixel has a usable flat.
+    """
+    if flat_field is None:
+        return []
+    notes = []
+    if scan.flats is None:
+        notes.append("There are no flats; counts are relative to the brightest part of the scan.")
+    if scan.darks is None:
+        notes.append("There are no darks; the dark level counts as 0.")
+    unusable = float(flat_field.unusable.mean())
+    if unusable == 1:
+        raise ValueError(
+            "The flats are zero, saturated or below the darks everywhere, so there is no open beam "
+            "to compare with; take flats again, or leave them out."
+        )
+    if unusable > DOUBTFUL_PART:
+        notes.append(
+            f"{100 * unusable:.1f} % of the pixels have a zero or saturated flat and were bridged."
+        )
+    return notes

@@ -1,0 +1,1 @@
+"""Where a volume lies upon the EMF maps, and the masks that follow from it."""

@@ -1,0 +1,1 @@
+"""From a volume to numbers: surfaces, layers, voids and what changed between states."""

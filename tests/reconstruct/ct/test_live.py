@@ -1,0 +1,151 @@
+"""A slice that grew with its scan is the slice of the whole scan."""
+
+import numpy as np
+import pytest
+
+from hexlive.reconstruct.ct.geometry import angular_weights
+from hexlive.reconstruct.ct.live import LiveSlice, growing_weights
+from hexlive.reconstruct.ct.scan import Scan
+from hexlive.reconstruct.ct.tomography import TomographySettings, reconstruct
+
+COLUMNS, N_ROWS, N_ANGLES, ROW = 96, 3, 120, 1
+CENTRE_PX = 50.3
+ENGINE = "numba"  # "auto" times engines, so that two slices may come from two
+SETTINGS = TomographySettings(centre=CENTRE_PX, rings="none", engine=ENGINE)
+BEAM, DARK = 40_000, 100
+BATCH = 16
+HALF_TURN = np.arange(N_ANGLES) * 180 / N_ANGLES
+
+
+def images(disks, angles_deg, centre_px=CENTRE_PX):
+    lines = disks.sinogram(np.deg2rad(angles_deg), centre_px, COLUMNS)[0]
+    stack = np.repeat(lines[:, None], N_ROWS, axis=1) * [[0.9], [1.0], [1.1]]
+    return np.rint(BEAM * np.exp(-stack) + DARK).astype(np.uint16)
+
+
+def references(level=BEAM):
+    shape = (5, N_ROWS, COLUMNS)
+    return np.full(shape, level + DARK, np.uint16), np.full(shape, DARK, np.uint16)
+
+
+def grown(projections, angles_deg, settings=SETTINGS, early=None, late=None):
+    """What remains after batches, with a look after each, and the axis."""
+    centre_px = None if settings.centre == "auto" else settings.centre
+    live = LiveSlice(settings, COLUMNS, ROW, centre_px)
+    if early is not None:
+        live.add_references(*early)
+    for first in range(0, len(projections), BATCH):
+        part = slice(first, first + BATCH)
+        live.add(projections[part], angles_deg[part])
+        live.update()
+    if late is not None:
+        live.add_references(*late)
+    return live.finish(), live.centre_px
+
+
+def whole(projections, angles_deg, flats, darks, settings=SETTINGS):
+    scan = Scan(projections=projections, flats=flats, darks=darks, angles_deg=angles_deg)
+    return reconstruct(scan, settings, rows=slice(ROW, ROW + 1)).volume[0]
+
+
+def agree(live, offline):
+    assert live.shape == offline.shape
+    np.testing.assert_allclose(live, offline, atol=2e-4 * offline.max())
+
+
+ORDERS = {
+    "in order": HALF_TURN,
+    "backwards": HALF_TURN[::-1],
+    "golden": (np.arange(N_ANGLES) * 111.246) % 180,
+    "two turns apart": np.arange(N_ANGLES) * 360 / N_ANGLES,
+    "jitter": HALF_TURN + np.random.default_rng(0).normal(0, 0.2, N_ANGLES),
+    "gap": np.delete(HALF_TURN, slice(40, 52)),
+    "repeats": np.sort(np.r_[HALF_TURN, HALF_TURN[7], HALF_TURN[7]]),
+    "short": HALF_TURN[:90],
+}
+
+
+@pytest.mark.parametrize("angles_deg", ORDERS.values(), ids=list(ORDERS))
+def test_batches_add_up_to_the_slice_of_the_whole_scan(disks, angles_deg):
+    projections, (flats, darks) = images(disks, angles_deg), references()
+    live, _ = grown(projections, angles_deg, early=(flats, darks))
+    agree(live, whole(projections, angles_deg, flats, darks))
+
+
+def test_the_field_widens_when_a_scan_turns_out_to_be_a_full_turn_off_axis(disks):
+    angles_deg = np.arange(2 * N_ANGLES) * 180 / N_ANGLES
+    settings = TomographySettings(engine=ENGINE, centre=70.0, rings="none")
+    projections, (flats, darks) = images(disks, angles_deg, 70.0), references()
+    live, _ = grown(projections, angles_deg, settings, early=(flats, darks))
+    assert len(live) > COLUMNS
+    agree(live, whole(projections, angles_deg, flats, darks, settings))
+
+
+@pytest.mark.parametrize("early", [None, references(BEAM - 500)], ids=["only late", "both"])
+def test_late_flats_count_in_the_slice_at_the_end(disks, early):
+    projections, late = images(disks, HALF_TURN), references(BEAM + 500)
+    live, _ = grown(projections, HALF_TURN, early=early, late=late)
+    flats, darks = late
+    if early is not None:
+        flats, darks = (np.concatenate(parts) for parts in zip(early, late, strict=True))
+    agree(live, whole(projections, HALF_TURN, flats, darks))
+
+
+def test_there_is_a_slice_while_the_scan_runs_once_the_axis_is_known(disks):
+    projections, (flats, darks) = images(disks, HALF_TURN), references()
+    live = LiveSlice(SETTINGS, COLUMNS, ROW, CENTRE_PX)
+    assert live.update() is None
+    live.add(projections[:60], HALF_TURN[:60])
+    assert live.update() is None
+    live.add_references(flats, darks)
+    first = live.update()
+    assert first is not None
+    half = first.copy()
+    live.add(projections[60:], HALF_TURN[60:])
+    live.update()
+    np.testing.assert_array_equal(first, half)
+
+
+def test_an_unknown_axis_is_found_from_opposite_projections(disks):
+    angles_deg = np.linspace(0, 180, N_ANGLES + 1)
+    settings = TomographySettings(engine=ENGINE, rings="none")
+    projections, early = images(disks, angles_deg), references()
+    live, centre_px = grown(projections, angles_deg, settings, early=early)
+    assert centre_px == pytest.approx(CENTRE_PX, abs=0.2)
+    known = TomographySettings(engine=ENGINE, centre=centre_px, rings="none")
+    agree(live, whole(projections, angles_deg, *early, known))
+
+
+def test_without_opposite_projections_the_axis_is_left_to_the_volume(disks):
+    settings = TomographySettings(engine=ENGINE, rings="none")
+    live, centre_px = grown(images(disks, HALF_TURN[:90]), HALF_TURN[:90], settings)
+    assert live is None
+    assert centre_px is None
+
+
+def test_zingers_are_removed_as_in_the_volume(disks):
+    settings = TomographySettings(engine=ENGINE, centre=CENTRE_PX, rings="none", zinger_ratio=0.3)
+    projections, (flats, darks) = images(disks, HALF_TURN), references()
+    projections[20:30, ROW, 40] = 65_000
+    live, _ = grown(projections, HALF_TURN, settings, early=(flats, darks))
+    scan = Scan(projections=projections, flats=flats, darks=darks, angles_deg=HALF_TURN)
+    agree(live, reconstruct(scan, settings).volume[ROW])
+
+
+def test_blank_projections_are_left_out(disks):
+    projections, (flats, darks) = images(disks, HALF_TURN), references()
+    projections[30] = 0
+    live, _ = grown(projections, HALF_TURN, early=(flats, darks))
+    agree(live, whole(projections, HALF_TURN, flats, darks))
+
+
+def test_too_few_projections_are_no_slice(disks):
+    live, _ = grown(images(disks, HALF_TURN[:2]), HALF_TURN[:2], early=references())
+    assert live is None
+
+
+def test_weights_of_a_growing_scan_are_final_but_at_its_ends():
+    angles_rad = np.deg2rad(HALF_TURN)
+    so_far = growing_weights(angles_rad[:50], np.pi)
+    np.testing.assert_allclose(so_far, np.pi / N_ANGLES)
+    np.testing.assert_allclose(so_far[1:-1], angular_weights(angles_rad)[1:49])
