@@ -18,7 +18,7 @@ from scipy.fft import next_fast_len, rfftfreq
 from hexlive.kernels.cpu import available_cores
 from hexlive.reconstruct.ct.geometry import Geometry, redundancy_weights
 
-ANGLES_AT_ONCE: Final = 128  # on a CPU: what is worked on stays in its cache
+BLOCK_BYTES: Final = 1 << 19  # on a CPU: what is worked on stays in its cache
 
 
 class RampFilter:
@@ -39,9 +39,12 @@ class RampFilter:
         self, geometry: Geometry, xp: ModuleType = np, shift_px: float | None = None
     ) -> None:
         self._geometry, self._xp, self._fft = geometry, xp, fft_of(xp)
-        self._at_once = ANGLES_AT_ONCE if xp is np else len(geometry.angles_rad)
         # Long enough that the periodic kernel never sees a ray of the detector twice.
         self._length = int(next_fast_len(ceil(geometry.width + 2 * geometry.reach_px), real=True))
+        line_bytes = np.dtype(np.float32).itemsize * self._length
+        n_angles = len(geometry.angles_rad)
+        self._at_once = max(BLOCK_BYTES // line_bytes, 1) if xp is np else n_angles
+        self._threads = ThreadPoolExecutor(available_cores())  # kept: new ones start on one core
         self._response = ramp_response(self._length)
         self._shift_px = geometry.shift_px if shift_px is None else shift_px
         beyond = self._length - geometry.columns
@@ -82,9 +85,8 @@ class RampFilter:
             for part in parts:
                 work(part)
             return
-        with ThreadPoolExecutor(available_cores()) as threads:
-            for _ in threads.map(work, parts):
-                pass
+        for _ in self._threads.map(work, parts):
+            pass
 
     def block(self, lines: Any, angles: slice, transfer: Any) -> Any:
         """Filter ``(some angles, columns)`` to ``(some angles, width)``."""

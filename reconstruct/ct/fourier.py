@@ -5,6 +5,7 @@ The back-projection of band-limited projections is the sum over angles and frequ
 so two slices travel as the real and the imaginary part of one.
 """
 
+import os
 from collections.abc import Callable
 from functools import cache, partial
 from math import pi
@@ -123,6 +124,8 @@ def finufft_transform(size: int, y: Points, x: Points) -> Transform:
     EngineUnavailableError
         finufft is not there.
     """
+    # Its threads would spin for a while after each transform, on the cores that filter next.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     finufft = library("finufft", "The engine fourier")
 
     @cache
