@@ -25,7 +25,7 @@ from hexlive.reconstruct.optional import EngineUnavailableError
 
 SIZES: Final = ("512/720", "2560/3600")
 TURNS: Final = 5
-STEADY_S: Final = 0.5  # at least, of each turn of a program
+STEADY_S: Final = 2.0  # at least, of each turn of a program
 LARGE: Final = 1000  # columns, from which on direct methods would take minutes per slice
 BLOCK_ROWS: Final = 256
 SCAN_ROWS: Final = 2160  # of the scan for which this is made

@@ -65,9 +65,11 @@ def makers() -> dict[str, Maker]:
 
 def _engine(name: str, angles_rad: NDArray[np.float64], columns: int) -> Reconstructor:
     geometry = Geometry(angles_rad=angles_rad, centre_px=(columns - 1) / 2, columns=columns)
+    rows = ROWS.get(name, 1)
+    slices = np.empty((rows, geometry.size, geometry.size), np.float32)
     return Reconstructor(
-        run=Engine(name, geometry),
-        rows=ROWS.get(name, 1),
+        run=partial(Engine(name, geometry), out=slices),
+        rows=rows,
         clockwise=False,
         in_proportion=name in ("numba", "astra-cpu"),
     )

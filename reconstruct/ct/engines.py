@@ -91,7 +91,10 @@ class Engine:
         self._inside = self._back_project.xp.asarray(inside)
 
     def __call__(
-        self, sinogram: NDArray[np.float32], offsets_px: NDArray[np.float64] | None = None
+        self,
+        sinogram: NDArray[np.float32],
+        offsets_px: NDArray[np.float64] | None = None,
+        out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Reconstruct ``(rows, angles, columns)`` to ``(rows, size, size)``.
 
@@ -99,6 +102,8 @@ class Engine:
         ----------
         offsets_px
             ``(rows,)``: by how much the axis of each row lies beside ``geometry.centre_px``.
+        out
+            Where slices are put: memory that was used before is quicker than new.
 
         Raises
         ------
@@ -113,7 +118,7 @@ class Engine:
             )
         back_project, xp = self._back_project, self._back_project.xp
         size = self.geometry.size
-        volume = np.empty((len(sinogram), size, size), np.float32)
+        volume = np.empty((len(sinogram), size, size), np.float32) if out is None else out
         for first in range(0, len(sinogram), back_project.rows_at_once):
             part = slice(first, first + back_project.rows_at_once)
             offsets = None if offsets_px is None else offsets_px[part]

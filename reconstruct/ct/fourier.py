@@ -63,6 +63,7 @@ class Fourier:
         # The highest frequency of an even width has no mirror image, and would mix the two slices.
         phase[:, np.abs(k) == 0.5] = 0
         self._phase = xp.asarray(phase.astype(np.complex64))
+        self._spectra = xp.empty((0, *phase.shape), np.complex64)
         self._window = xp.asarray(_window(width, (width - size) // 2))
         self.working_bytes = 0 if xp is not np else _working_bytes(k_x.size, size)
 
@@ -71,17 +72,22 @@ class Fourier:
     ) -> Any:
         """Filter ``(slices, angles, columns)`` and transform to spectra ``(pairs, angles, width)``.
 
-        Block by block, so that everything happens within the cache.
+        Block by block, so that everything happens within the cache. Spectra are overwritten by
+        those of the next call: memory that was used before is quicker than new.
         """
         n_pairs = -(-len(sinogram) // 2)
         transfer = ramp.transfers(len(sinogram), offsets_px)
-        spectra = self.xp.zeros((n_pairs, *self._phase.shape), np.complex64)
+        if len(self._spectra) < n_pairs:
+            self._spectra = self.xp.empty((n_pairs, *self._phase.shape), np.complex64)
+        spectra = self._spectra[:n_pairs]
 
         def fill(part: tuple[int, slice]) -> None:
             pair, angles = part
             block = spectra[pair, angles]
             for row, half in ((2 * pair, block.real), (2 * pair + 1, block.imag)):
-                if row < len(sinogram):
+                if row == len(sinogram):
+                    half[:] = 0
+                else:
                     lines = ramp.block(sinogram[row, angles], angles, transfer[row])
                     self.xp.multiply(lines, self._window, out=half)
             transformed = self._fft.fft(block, overwrite_x=True)
@@ -119,6 +125,8 @@ def gpu_fourier(geometry: Geometry) -> Fourier:
 def finufft_transform(size: int, y: Points, x: Points) -> Transform:
     """Transform by finufft, with a plan per number of pairs.
 
+    Slices are overwritten by those of the next call with as many pairs.
+
     Raises
     ------
     EngineUnavailableError
@@ -129,15 +137,16 @@ def finufft_transform(size: int, y: Points, x: Points) -> Transform:
     finufft = library("finufft", "The engine fourier")
 
     @cache
-    def plan(n_pairs: int) -> Any:
+    def plan(n_pairs: int) -> tuple[Any, NDArray[np.complex64]]:
         made = finufft.Plan(
             1, (size, size), n_pairs, TOLERANCE, 1, "complex64", upsampfac=UPSAMPLING
         )
         made.setpts(y, x)
-        return made
+        return made, np.empty((n_pairs, size, size)[n_pairs == 1 :], np.complex64)
 
     def transform(spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        slices: NDArray[np.complex64] = plan(len(spectra)).execute(spectra)
+        made, slices = plan(len(spectra))
+        made.execute(spectra if len(spectra) > 1 else spectra[0], out=slices)
         return slices.reshape(len(spectra), size, size)
 
     return transform

@@ -160,14 +160,19 @@ class ChunkedReconstruction:
         self._ring_power = np.zeros(2)
 
     def chunks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Slices of the volume, and where in it they belong, from the first row on."""
+        """Slices of the volume, and where in it they belong, from the first row on.
+
+        Slices are overwritten by those of the next chunk.
+        """
+        n_rows = min(self._chunk_rows, self._rows.stop - self._rows.start)
+        slices = np.empty((n_rows, *self.shape[1:]), np.float32)
         for first in range(self._rows.start, self._rows.stop, self._chunk_rows):
             rows = slice(first, min(first + self._chunk_rows, self._rows.stop))
             sinogram = self._cleaned(rows)
             with _timed(self._seconds, "back-project"):
-                slices = self._engine(sinogram, self.centre.offsets_px(rows))
+                made = self._engine(sinogram, self.centre.offsets_px(rows), slices[: len(sinogram)])
             del sinogram  # before the next one is made
-            yield slice(rows.start - self.first_row, rows.stop - self.first_row), slices
+            yield slice(rows.start - self.first_row, rows.stop - self.first_row), made
 
     def result(self, volume: Any) -> Reconstruction:
         """What came of it, with the volume, once all chunks are done."""
