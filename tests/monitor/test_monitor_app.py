@@ -253,3 +253,11 @@ def monitor_process(*arguments: str, **environment: str) -> "subprocess.Complete
         text=True,
         timeout=60,
     )
+
+
+def test_the_example_of_a_panel_is_drawn(running, tmp_path):
+    example = Path(__file__).parents[2] / "docs" / "examples" / "backlog_panel.py"
+    out = tmp_path / "panel.png"
+    command = [sys.executable, str(example), running, "--snapshot", str(out), "--page", "health"]
+    subprocess.run(command, check=True, timeout=100)
+    assert len(colours(out)) > 3
