@@ -116,8 +116,9 @@ class GrowingFile:
             self._note(Rows(name, column.add(rows)))
             return
         store = self._stores[name]
-        for chunk in store.fill(np.asarray(rows, store.dtype)):
-            self.append_chunk(name, pack(chunk))
+        for whole in store.fill(np.asarray(rows, store.dtype)):
+            for chunk in store.bands(whole):
+                self.append_chunk(name, pack(chunk))
 
     def append_chunk(self, name: str, packed: NDArray[np.uint8]) -> None:
         """Append a whole chunk that is packed already; no rows may be waiting for one."""
@@ -216,12 +217,15 @@ class _Store:
 
     def __init__(self, file: h5py.File, disk: DiskBytes, step: Store) -> None:
         shape, n = step.shape, step.chunk_rows
+        self._band = step.band if step.band and step.band < shape[0] else 0
+        self._n_bands = -(-shape[0] // self._band) if self._band else 1
+        self._next_band = 0
         self._dataset = file.create_dataset(
             step.name,
             (0, *shape),
             step.dtype,
             maxshape=(None, *shape),
-            chunks=(n, *shape),
+            chunks=(n, self._band, *shape[1:]) if self._band else (n, *shape),
             **FILTER,
         )
         self._disk, self._chunk_rows, self._whole_rows = disk, n, 0
@@ -237,7 +241,7 @@ class _Store:
         return self._whole_rows + self._n_waiting
 
     def fill(self, rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
-        """Give each chunk that is full, to be written before the next is asked for."""
+        """Give the rows of each chunk that is full, to be written before the next is asked for."""
         if rows.shape[1:] != self.shape:
             raise ValueError(f"Rows of {rows.shape[1:]} do not fit {self._dataset.name}.")
         while len(rows):
@@ -254,6 +258,17 @@ class _Store:
                     self._n_waiting = self.n_noted = 0
             rows = rows[len(part) :]
 
+    def bands(self, rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """The chunks that the rows of one lie in, each of full size."""
+        if not self._band:
+            yield rows
+            return
+        for first in range(0, self.shape[0], self._band):
+            chunk = np.zeros((len(rows), self._band, *self.shape[1:]), self.dtype)
+            part = rows[:, first : first + self._band]
+            chunk[:, : part.shape[1]] = part
+            yield chunk
+
     def tail(self) -> tuple[int, NDArray[Any]]:
         """Where the rows begin that wait and are not in the index yet, and these rows."""
         rows = self._buffer[self.n_noted : self._n_waiting]
@@ -266,13 +281,15 @@ class _Store:
         self._disk.require_sound()
         if self._disk.place is None:
             raise OSError(f"HDF5 kept a chunk of {self._dataset.name} to itself.")
-        self._whole_rows += self._chunk_rows
+        self.leave()
         self.n_bytes += len(packed)
         return self._disk.place
 
     def leave(self) -> None:
-        """Go behind the next chunk without writing it."""
-        self._whole_rows += self._chunk_rows
+        """Go behind the next chunk, written or not."""
+        self._next_band = (self._next_band + 1) % self._n_bands
+        if not self._next_band:
+            self._whole_rows += self._chunk_rows
 
     def finish(self) -> None:
         """Write the rows that wait as a chunk that is not full."""
@@ -285,8 +302,8 @@ class _Store:
 
     def _put(self, packed: NDArray[np.uint8], n_rows: int) -> None:
         self._dataset.resize(n_rows, axis=0)
-        where = (self._whole_rows, *(0 for _ in self.shape))
-        self._dataset.id.write_direct_chunk(where, packed)
+        place = (self._next_band * self._band, *(0 for _ in self.shape[1:]))
+        self._dataset.id.write_direct_chunk((self._whole_rows, *place[: len(self.shape)]), packed)
 
 
 class _Column:

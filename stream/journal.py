@@ -58,13 +58,16 @@ class Link(Step, frozen=True, tag=True):
 class Store(Step, frozen=True, tag=True):
     """An array was made that grows by rows of ``shape`` in packed chunks of ``chunk_rows``.
 
-    ``along`` names the store, here and for a column, that has a row for each row of this.
+    ``along`` names the store, here and for a column, that has a row for each row of this. With a
+    ``band``, each row is several chunks, of so much along the first axis of ``shape``; then
+    ``chunk_rows`` is 1.
     """
 
     dtype: str
     shape: tuple[int, ...]
     chunk_rows: int
     along: str = ""
+    band: int = 0
 
 
 class Column(Step, frozen=True, tag=True):

@@ -7,6 +7,7 @@ A scan is ``(images, rows, columns)`` with an image key per image: 0 projection,
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from math import inf, nan
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,20 @@ from hexlive.stream.layouts import FormatError, Layout, find_layout
 
 PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
 
-UM_PER_UNIT: Final = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "micron": 1.0}
+# Of an HDF5 chunk: volumes are made a few detector rows at a time, and whatever shares a chunk with
+# these rows is unpacked for nothing.
+BAND_BYTES: Final = 1 << 18
+UM_PER_UNIT: Final = {
+    unit: um
+    for um, units in {
+        1e6: ("m", "meter", "metre"),
+        1e4: ("cm",),
+        1e3: ("mm", "millimeter", "millimetre"),
+        1.0: ("um", "µm", "μm", "micron", "micrometer", "micrometre"),
+        1e-3: ("nm",),
+    }.items()
+    for unit in units
+}
 
 
 def read_scan(path: Path, entry: str | None = None, rows: slice | None = None) -> Scan:
@@ -73,13 +87,14 @@ def _nxtomo(layout: Layout, path: Path) -> Scan:
     projections = np.flatnonzero(key == PROJECTION)
     if not projections.size:
         raise FormatError(f"{path} holds no projections: no image has the image key 0.")
+    pixel_um, doubts = _pixel_um(layout.pixel_size)
     return Scan(
         projections=ChosenImages(layout.data, projections),
         flats=_images(layout.data, np.flatnonzero(key == FLAT)),
         darks=_images(layout.data, np.flatnonzero(key == DARK)),
         angles_deg=angles_deg[key == PROJECTION],
-        pixel_um=_pixel_um(layout.pixel_size),
-        notes=tuple(_notes(layout, key)),
+        pixel_um=pixel_um,
+        notes=(*_notes(layout, key), *doubts),
     )
 
 
@@ -113,8 +128,8 @@ def _data_exchange(exchange: h5py.Group, path: Path) -> Scan:
         notes.append(f"The scan was cut short: {n_lost} images lack their pixels or angle.")
     return Scan(
         projections=ChosenImages(data, usable),
-        flats=None if flats is None else flats[()],
-        darks=None if darks is None else darks[()],
+        flats=flats[()] if flats is not None and len(flats) else None,
+        darks=darks[()] if darks is not None and len(darks) else None,
         angles_deg=angles_deg[usable],
         notes=tuple(notes),
     )
@@ -127,12 +142,17 @@ def _degrees(angle: h5py.Dataset) -> NDArray[np.float64]:
     return np.rad2deg(angles) if in_radians else angles
 
 
-def _pixel_um(dataset: h5py.Dataset | None) -> float | None:
-    """In um, whatever the unit; NeXus says metres where there is none."""
-    if dataset is None or dataset.size != 1:
-        return None
-    unit = str(dataset.attrs.get("units", "m"))
-    return float(np.ravel(dataset[()])[0]) * UM_PER_UNIT.get(unit, UM_PER_UNIT["m"])
+def _pixel_um(dataset: h5py.Dataset | None) -> tuple[float | None, list[str]]:
+    """In um, and a sentence where it cannot be used; NeXus says metres where there is no unit."""
+    if dataset is None:
+        return None, []
+    unit = str(dataset.attrs.get("units", "") or "m").strip().lower()
+    per_unit_um = UM_PER_UNIT.get(unit, UM_PER_UNIT.get(unit.removesuffix("s")))
+    value = float(np.ravel(dataset[()])[0]) if dataset.size == 1 else nan
+    if per_unit_um is not None and 0 < value < inf:
+        return value * per_unit_um, []
+    said = f"{value:g} {unit}" if dataset.size == 1 else f"{dataset.size} numbers"
+    return None, [f"The scan has {said} for its pixel size, so tomography.pixel_um was taken."]
 
 
 class ScanGroup:
@@ -168,7 +188,8 @@ class ScanGroup:
         file.make(Value(f"{entry}/definition", "NXtomo"))
         file.make(Group(f"{entry}/instrument", "NXinstrument"))
         file.make(Group(detector, "NXdetector"))
-        file.make(Store(self._images, dtype, shape, chunk_rows=1))
+        band = max(1, BAND_BYTES // (shape[1] * np.dtype(dtype).itemsize))
+        file.make(Store(self._images, dtype, shape, chunk_rows=1, band=band))
         file.make(Column(self._image_key, "|u1", along=self._images))
         file.make(Group(f"{entry}/sample", "NXsample"))
         file.make(Column(self._angles, "<f8", along=self._images))

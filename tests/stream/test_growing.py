@@ -26,12 +26,12 @@ from hexlive.stream.recovery import is_whole, recover
 CHUNK = 4
 
 
-def started(path: Path) -> GrowingFile:
+def started(path: Path, band: int = 0) -> GrowingFile:
     file = GrowingFile(path)
     file.make(Group("/g", "NXdata"))
     file.make(Mark("/g", {"signal": "rows"}))
     file.make(Value("/g/pixel_um", 3.24))
-    file.make(Store("/g/rows", "<u2", (3, 5), CHUNK))
+    file.make(Store("/g/rows", "<u2", (3, 5), 1 if band else CHUNK, band=band))
     file.make(Column("/g/number", "<f8", along="/g/rows"))
     file.make(Column("/g/text", None))
     file.make(Link("/g/link", "/g/rows"))
@@ -70,9 +70,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "file.h5"
 
 
+@pytest.mark.parametrize("band", [0, 1, 2, 9])
 @pytest.mark.parametrize("steps", [(1,), (4,), (3, 1, 4), (9, 2, 2, 30), (1, 1, 1, 1, 1, 1)])
-def test_what_was_flushed_survives_its_writer(tmp_path: Path, path: Path, steps) -> None:
-    file, n_rows = started(path), 0
+def test_what_was_flushed_survives_its_writer(tmp_path: Path, path: Path, steps, band) -> None:
+    file, n_rows = started(path, band), 0
     for number, step in enumerate(steps):
         grow(file, n_rows, n_rows + step)
         n_rows += step
@@ -110,8 +111,11 @@ def test_the_structure_of_the_damaged_file_is_not_needed(tmp_path: Path, path: P
     assert_holds(survivor, 10)
 
 
-def test_an_index_that_was_cut_anywhere_gives_what_came_before(tmp_path: Path, path: Path) -> None:
-    file = started(path)
+@pytest.mark.parametrize("band", [0, 2])
+def test_an_index_that_was_cut_anywhere_gives_what_came_before(
+    tmp_path: Path, path: Path, band: int
+) -> None:
+    file = started(path, band)
     for begin in range(0, 12, 3):
         grow(file, begin, begin + 3)
         file.flush()
@@ -210,6 +214,17 @@ def test_an_index_alone_is_not_written_over(path: Path) -> None:
     index_of(path).rename(path.with_name("other.h5.index"))
     with pytest.raises(FileError, match="only its index is left"):
         recover(path.with_name("other.h5"))
+
+
+def test_bands_are_chunks_of_their_own(path: Path) -> None:
+    file = started(path, band=2)
+    grow(file, 0, 9)
+    file.close()
+    with opened(path) as whole:
+        rows = whole["g/rows"]
+        assert rows.chunks == (1, 2, 5)
+        assert rows.id.get_num_chunks() == 9 * 2
+    assert_holds(path, 9)
 
 
 def test_rows_of_another_size_are_refused(path: Path) -> None:

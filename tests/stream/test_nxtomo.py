@@ -60,6 +60,15 @@ def test_a_scan_has_its_name_only_when_complete(path):
     assert [p.name for p in path.parent.iterdir()] == ["scan.nxs"]
 
 
+def test_a_scan_is_stored_in_bands_so_that_few_rows_are_read_without_the_rest(path):
+    images = np.random.default_rng(1).integers(0, 60_000, (6, 300, 1000)).astype(np.uint16)
+    write_scan(path, Scan(projections=images, flats=None, darks=None, angles_deg=np.arange(6.0)))
+    with h5py.File(path) as file:
+        data = file["entry1/tomo_entry/data/data"]
+        assert data.chunks == (1, 131, 1000)
+    np.testing.assert_array_equal(read_scan(path).projections, images)
+
+
 def test_a_discarded_scan_leaves_nothing(path):
     file = ScanFile(path, (5, 12))
     file.append(IMAGES, ANGLES, KEY)
@@ -181,6 +190,15 @@ def test_data_exchange_says_what_it_lacks(path):
     )
 
 
+def test_data_exchange_with_stacks_of_no_images_has_no_flats_and_darks(path):
+    with h5py.File(path, "w") as file:
+        file["exchange/data"], file["exchange/theta"] = IMAGES[2:6], ANGLES[2:6]
+        file["exchange/data_white"] = file["exchange/data_dark"] = IMAGES[:0]
+    scan = read_scan(path)
+    assert scan.flats is None
+    assert scan.darks is None
+
+
 def test_data_exchange_follows_links_and_misses_what_is_gone(path):
     with h5py.File(path.with_name("raw.h5"), "w") as file:
         file["images"] = IMAGES[2:6]
@@ -229,6 +247,38 @@ def test_units_are_converted(path):
     scan = read_scan(path)
     np.testing.assert_allclose(scan.angles_deg, [0, 45, 90, 135])
     assert scan.pixel_um == pytest.approx(3.24)
+
+
+def with_pixel_size(path, value, **attrs):
+    with h5py.File(path, "w") as file:
+        put(file, "e/data/data", "e/data/image_key", "e/data/rotation_angle")
+        file["e/instrument/detector/x_pixel_size"] = value
+        file["e/instrument/detector/x_pixel_size"].attrs.update(attrs)
+    return read_scan(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "attrs"),
+    [(3.24e-6, {}), (3.24e-6, {"units": ""}), ([3.24], {"units": "um"}), (3.24, {"units": "μm"}),
+     (3.24, {"units": "microns"}), (3.24e-3, {"units": "mm"}), (3240.0, {"units": "nm"})],
+)  # fmt: skip
+def test_a_pixel_size_has_any_unit_of_length(path, value, attrs):
+    scan = with_pixel_size(path, value, **attrs)
+    assert scan.pixel_um == pytest.approx(3.24)
+    assert scan.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "units", "said"),
+    [(1.0, "pixel", "1 pixel"), (-3.0, "um", "-3 um"), (np.nan, "um", "nan um"),
+     (0.0, "m", "0 m"), ([1.0, 2.0], "um", "2 numbers")],
+)  # fmt: skip
+def test_a_pixel_size_that_means_nothing_is_left_out_and_said(path, value, units, said):
+    scan = with_pixel_size(path, value, units=units)
+    assert scan.pixel_um is None
+    assert scan.notes == (
+        f"The scan has {said} for its pixel size, so tomography.pixel_um was taken.",
+    )
 
 
 @pytest.mark.parametrize(
