@@ -1,15 +1,22 @@
 """Volumes that may be larger than memory: read in slabs of slices, kept on disk where need be."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from tempfile import TemporaryFile
+from math import prod
+from tempfile import TemporaryFile, gettempdir
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from hexlive.reconstruct.volumes.surface_settings import SurfaceError
+
 MB: Final = 1_000_000
 BYTES_PER_VOXEL: Final = 40  # that filters and labels take for each voxel of a slab, at their peak
+
+
+Progress = Callable[[float], None]
 
 
 class Volume(Protocol):
@@ -64,6 +71,11 @@ class Part:
         return values[::-1] if self.turned else values
 
 
+def part_of(progress: Progress, begin: float, end: float) -> Progress:
+    """What is told of a part of some work, as told of the whole."""
+    return lambda fraction: progress(begin + (end - begin) * fraction)
+
+
 @dataclass(frozen=True, slots=True)
 class Slabs:
     """How a volume of some shape is gone through within so much memory."""
@@ -79,18 +91,33 @@ class Slabs:
             yield slice(first, min(first + thickness, depth))
 
     def scratch(self, dtype: DTypeLike) -> NDArray[Any]:
-        """An array for all of the volume; in a file without a name where it would not fit."""
-        n_bytes = int(np.prod(self.shape)) * np.dtype(dtype).itemsize
+        """An array for all of the volume; in a file without a name where it would not fit.
+
+        Raises
+        ------
+        SurfaceError
+            The disk has no room for it.
+        """
+        n_bytes = prod(self.shape) * np.dtype(dtype).itemsize
         if n_bytes <= self.memory_mb * MB / 4:
             return np.zeros(self.shape, dtype)
         with TemporaryFile() as file:  # the map keeps what has no name any more
-            return np.memmap(file, dtype, "w+", shape=self.shape)
+            try:
+                # Taken at once: a map that finds the disk full later ends the process.
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            except OSError as error:
+                raise SurfaceError(
+                    f"The disk of {gettempdir()} has no room for the {n_bytes / MB:.0f} MB of an "
+                    "intermediate volume; set TMPDIR, or tomography.surface.memory_mb or binning."
+                ) from error
+            return np.memmap(file, dtype, "r+", shape=self.shape)
 
     def filtered(
         self,
         read: Callable[[slice], NDArray[np.float32]],
         function: Callable[[NDArray[np.float32]], NDArray[np.float32]],
         halo: int,
+        progress: Progress,
     ) -> NDArray[np.float32]:
         """What a filter that looks ``halo`` slices far makes of a volume."""
         depth, whole = self.shape[0], self.scratch(np.float32)
@@ -99,6 +126,7 @@ class Slabs:
             whole[slab] = function(read(slice(first, end)))[slab.start - first :][
                 : slab.stop - slab.start
             ]
+            progress(slab.stop / depth)
         return whole
 
 

@@ -14,7 +14,7 @@ from hexlive.reconstruct.components import ComponentName
 from hexlive.reconstruct.volumes.layers import layer_areas_px
 from hexlive.reconstruct.volumes.roughness import levelled, roughness
 from hexlive.reconstruct.volumes.segmentation import ANODE, VOID, Segmentation, segment
-from hexlive.reconstruct.volumes.slabs import Volume
+from hexlive.reconstruct.volumes.slabs import Progress, Volume, part_of
 from hexlive.reconstruct.volumes.smoothing import Filtered, filter_volume, percentiles
 from hexlive.reconstruct.volumes.surface_settings import UM_PER_CM, SurfaceError, SurfaceSettings
 from hexlive.reconstruct.volumes.voids import void_volumes_px
@@ -22,6 +22,8 @@ from hexlive.reconstruct.volumes.voids import void_volumes_px
 SHARED_PX: Final = (-2, -1, 0, 1)  # voxels that the surface may touch, from the first of the anode
 PLATEAU_PX: Final = 3  # so far above, and one less, there is only what lies on the anode
 EDGE_PX: Final = 2.0  # from the anode's edge, where columns are not anode alone
+FILTER_PART: Final = 0.3  # of the time of all
+ONCE_PART: Final = 0.6  # until the limits of attenuation are moved
 LEVEL_BINS: Final = 2**16
 CUT_SHARE: Final = 0.5  # of the surface in the first slice: then it is cut off
 CUT_BORDER: Final = 0.05  # of the edge of the part looked at
@@ -109,7 +111,12 @@ class Surface:
         return len(self.void_volumes_um3)
 
 
-def anode_surface(volume: Volume, pixel_um: float, settings: SurfaceSettings) -> Surface:
+def anode_surface(
+    volume: Volume,
+    pixel_um: float,
+    settings: SurfaceSettings,
+    progress: Progress = lambda fraction: None,
+) -> Surface:
     """Measure the anode.
 
     Parameters
@@ -118,6 +125,8 @@ def anode_surface(volume: Volume, pixel_um: float, settings: SurfaceSettings) ->
         ``(z, y, x) float32``, attenuation per pixel length; an open HDF5 dataset is read in slabs.
     pixel_um
         Side of a voxel.
+    progress
+        Told the fraction that is done.
 
     Raises
     ------
@@ -129,7 +138,8 @@ def anode_surface(volume: Volume, pixel_um: float, settings: SurfaceSettings) ->
     """
     if not 0 < pixel_um < np.inf:
         raise SurfaceError(f"The size of a voxel must be known and positive, not {pixel_um} um.")
-    filtered = filter_volume(volume, pixel_um, settings)
+    filtering, once = (FILTER_PART, ONCE_PART) if settings.threshold_percent else (0.5, 1.0)
+    filtered = filter_volume(volume, pixel_um, settings, part_of(progress, 0, filtering))
     found = segment(filtered, settings)
     per_cm = UM_PER_CM / pixel_um
     if found is None:
@@ -140,8 +150,9 @@ def anode_surface(volume: Volume, pixel_um: float, settings: SurfaceSettings) ->
     voxel_um = pixel_um * settings.binning
     shape = _Shape(found, voxel_um, settings)
     rough = roughness(shape.height_um)
+    progress(once)
     ra_threshold_um, rq_threshold_um, volume_threshold_um3 = _by_threshold(
-        filtered, voxel_um, settings
+        filtered, voxel_um, settings, part_of(progress, once, 1)
     )
     by_slice, by_depth = _counts(found)
     cut = _outline_cut(found)
@@ -236,13 +247,16 @@ def _anode_level(found: Segmentation) -> float:
 
 
 def _by_threshold(
-    filtered: Filtered, voxel_um: float, settings: SurfaceSettings
+    filtered: Filtered, voxel_um: float, settings: SurfaceSettings, progress: Progress
 ) -> tuple[float, float, float]:
     """Half of what Ra, Rq and volume change when the limits move by their uncertainty."""
     part = settings.threshold_percent / 100
     if not part:
         return np.nan, np.nan, np.nan
-    measured = [_moved(filtered, factor, voxel_um, settings) for factor in (1 - part, 1 + part)]
+    measured = []
+    for factor in (1 - part, 1 + part):
+        measured.append(_moved(filtered, factor, voxel_um, settings))
+        progress(len(measured) / 2)
     ra_um, rq_um, volume_um3 = np.abs(np.diff(measured, axis=0)[0]) / 2
     return float(ra_um), float(rq_um), float(volume_um3)
 

@@ -1,6 +1,7 @@
 """How the anode is found in a CT volume."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Literal
 
 UM_PER_CM: Final = 1e4
@@ -91,7 +92,7 @@ class SurfaceSettings:
             )
         for name in ("memory_mb", "radius_um"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < inf:
                 raise ValueError(f"tomography.surface.{name} must be positive, not {value}.")
         window = self.attenuation_per_cm
         if window is not None and not window[0] < window[1]:

@@ -137,7 +137,8 @@ def reconstruct(
     settings = with_overrides(load_config(config_file).tomography, stated, "tomography")
     with fraction_bar(scan.name) as progress:
         view = reconstruct_file(scan, settings, out, entry, rows=_rows(rows), progress=progress)
-    measured = measure_volume(out, settings)
+    with fraction_bar(f"{out.name}, metrics") as progress:
+        measured = measure_volume(out, settings, progress)
     notes = [view.pop("note"), measured.pop("note")]
     seconds = sum((view.pop("durations_s") | measured.pop("durations_s")).values())
     view |= measured

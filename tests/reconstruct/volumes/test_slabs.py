@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hexlive.reconstruct.volumes.slabs import Part, Slabs
+from hexlive.reconstruct.volumes.surface_settings import SurfaceError
 
 SHAPE = (10, 20, 30)
 
@@ -15,6 +16,12 @@ def test_what_does_not_fit_is_kept_in_a_file(memory_mb, on_disk):
     assert not scratch.any()
     scratch[3] = 7
     assert scratch.sum() == 7 * 20 * 30
+
+
+def test_a_disk_without_room_is_a_sentence_and_not_the_end_of_the_process():
+    more_than_any_disk = Slabs((10**6, 10**5, 10**5), 1.0)
+    with pytest.raises(SurfaceError, match="has no room for the 40000000000 MB"):
+        more_than_any_disk.scratch(np.float32)
 
 
 @pytest.mark.parametrize("memory_mb", [1e-6, 0.07, 100.0])

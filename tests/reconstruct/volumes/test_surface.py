@@ -200,6 +200,16 @@ def test_a_volume_in_slabs_gives_the_numbers_of_one_piece(memory_mb, extra):
             np.testing.assert_array_equal(one, other, err_msg=name)
 
 
+@pytest.mark.parametrize("settings", [SurfaceSettings(), plain(memory_mb=3.0)])
+def test_how_much_is_done_is_told_from_the_filters_to_the_end(settings):
+    told = []
+    anode_surface(cell(waves(2.0))[0], PIXEL_UM, settings, told.append)
+    assert told == sorted(told)
+    assert 0 < told[0] < 0.5
+    assert told[-1] == 1
+    assert len(told) > 3
+
+
 def test_each_uncertainty_is_reported_by_its_means():
     volume, _ = cell(waves(2.0), noise=0.0001)
     surface = anode_surface(volume, PIXEL_UM, SurfaceSettings())
@@ -322,6 +332,7 @@ def test_missing_scikit_image_is_named_with_what_to_install(monkeypatch):
         {"attenuation_per_cm": (2.0, 1.0)},
         {"threshold_percent": -1.0},
         {"memory_mb": 0.0},
+        {"memory_mb": np.inf},
         {"radius_um": 0.0},
     ],
 )
