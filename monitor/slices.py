@@ -109,7 +109,7 @@ class CtPanel:
             return
         self._ct = ct
         self.widget.say(f"scan {ct.scan}: {scan_progress(ct)}", scan_facts(ct))
-        there = tuple(getattr(ct, name) is not None for name in CELLS)
+        there = (ct.volume_file, *(getattr(ct, name) is not None for name in CELLS))
         drawn = (ct.scan, ct.status, ct.n_images, there, self._windows.currentText())
         if self._drawn == drawn:
             return

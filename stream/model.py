@@ -290,9 +290,9 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     ``xy`` is ``(y, x)``, ``xz`` and ``yz`` are ``(z, x)`` and ``(z, y)``, float32.
     ``surface_um`` is ``(y, x)``: the anode's surface, levelled, NaN where there is none.
-    ``stage`` is what is under way while reconstructing ("slice", "volume", "metrics"), with the
-    fraction that is done and the seconds that are left, where known. ``durations_s`` are those of
-    its steps, ``delays_s`` from the last projection to each stage's result.
+    ``stage`` is what is under way while reconstructing ("slice", "preview", "volume", "metrics"),
+    with the fraction that is done and the seconds that are left, where known. ``durations_s`` are
+    those of its steps, ``delays_s`` from the last projection to each stage's result.
     """
 
     scan: int

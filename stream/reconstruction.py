@@ -2,13 +2,20 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from hexlive.reconstruct.ct.binning import binned_px, binned_scan, unbinned_px
 from hexlive.reconstruct.ct.engines import EngineUnavailableError, fbp
-from hexlive.reconstruct.ct.tomography import ChunkedReconstruction, TomographySettings
+from hexlive.reconstruct.ct.scan import Scan
+from hexlive.reconstruct.ct.tomography import (
+    ChunkedReconstruction,
+    Orthoslices,
+    TomographySettings,
+)
 from hexlive.reconstruct.volumes.surface import Surface, anode_surface
 from hexlive.reconstruct.volumes.surface_settings import SurfaceError
 from hexlive.stream.nxtomo import opened_scan
@@ -16,6 +23,58 @@ from hexlive.stream.volumes import add_surface, opened_volume, write_volume
 from hexlive.stream.worker import report_progress
 
 WARM_UP_COLUMNS: Final = 16
+PREVIEW_COLUMNS: Final = 480  # of the coarser pixels, at least: a slice takes milliseconds
+
+
+def preview_file(
+    path: Path, settings: TomographySettings, *, previous_centre_px: float | None = None
+) -> dict[str, Any]:
+    """Three slices of a large scan from coarser pixels, long before its volume is there.
+
+    Returns
+    -------
+    dict
+        As `reconstruct_file`, without a volume file and notes: centre_px and the orthoslices, on
+        the pixels of the volume; without these where the volume itself is as fast.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        The scan or the settings cannot be used, or the engine is not there.
+    """
+    report_progress(0)
+    with opened_scan(path) as scan:
+        side_px = scan.projections.shape[2] // PREVIEW_COLUMNS
+        if side_px < 2:
+            return {"note": "", "durations_s": {}}
+        began_s = time.perf_counter()
+        known = _preview(scan, settings, side_px, previous_centre_px)
+    return {"note": "", "durations_s": {"preview": time.perf_counter() - began_s}, **known}
+
+
+def _preview(
+    scan: Scan, settings: TomographySettings, side_px: int, previous_px: float | None
+) -> dict[str, Any]:
+    if settings.centre != "auto":
+        settings = replace(settings, centre=binned_px(float(settings.centre), side_px))
+    if previous_px is not None:
+        previous_px = binned_px(previous_px, side_px)
+    work = ChunkedReconstruction(
+        binned_scan(scan, side_px), settings, previous_centre_px=previous_px
+    )
+    depth, size, _ = work.shape
+    xz, yz = np.empty((2, depth, size), np.float32)
+    for rows, slices in work.chunks():
+        xz[rows], yz[rows] = slices[:, size // 2], slices[:, :, size // 2]
+        if rows.start <= depth // 2 < rows.stop:
+            xy = slices[depth // 2 - rows.start].copy()
+        report_progress(rows.stop / depth)
+    # On the pixels of the volume, and attenuation per one of them.
+    cuts = (cut.repeat(side_px, 0).repeat(side_px, 1) / side_px for cut in (xy, xz, yz))
+    return {
+        "centre_px": unbinned_px(work.centre.px, side_px),
+        **Orthoslices(*cuts)._asdict(),
+    }
 
 
 def reconstruct_file(
@@ -67,8 +126,17 @@ def reconstruct_file(
     }
 
 
-def measure_volume(volume_path: Path, settings: TomographySettings) -> dict[str, Any]:
+def measure_volume(
+    volume_path: Path,
+    settings: TomographySettings,
+    progress: Callable[[float], None] = report_progress,
+) -> dict[str, Any]:
     """Measure the anode's surface in a volume file, and keep it there.
+
+    Parameters
+    ----------
+    progress
+        Told the fraction that is done.
 
     Returns
     -------
@@ -82,12 +150,12 @@ def measure_volume(volume_path: Path, settings: TomographySettings) -> dict[str,
     FileError
         The file cannot be read or written.
     """
-    report_progress(0)
+    progress(0)
     began_s = time.perf_counter()
     known, note = {}, ""
     try:
         with opened_volume(volume_path) as (volume, pixel_um):
-            surface = anode_surface(volume, pixel_um, settings.surface)
+            surface = anode_surface(volume, pixel_um, settings.surface, progress)
     except (SurfaceError, EngineUnavailableError) as error:
         note = str(error)
     else:

@@ -1,7 +1,8 @@
-"""One CT scan from its file to its roughness: reconstructed, then measured.
+"""One CT scan from its file to its roughness: seen coarsely, reconstructed, then measured.
 
 Whatever goes wrong is a note on the scan and never ends the run. What is known is published at
-once: the volume with its orthoslices, then what was measured in it.
+once: slices of coarser pixels where the scan is large, the volume with its orthoslices, then what
+was measured in it.
 """
 
 import time
@@ -16,7 +17,7 @@ import msgspec
 
 from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.model import CtView
-from hexlive.stream.reconstruction import measure_volume, reconstruct_file
+from hexlive.stream.reconstruction import measure_volume, preview_file, reconstruct_file
 from hexlive.stream.worker import Worker, failed
 
 ATTEMPTS: Final = 2
@@ -46,7 +47,7 @@ class ScanCourse:
         self._previous_px: float | None = None  # axis of the scan before
         self._last_s = time.monotonic()  # of the last projection
         self._call: Future[dict[str, Any]] | None = None
-        self._attempt, self._next = 0, self._reconstruct
+        self._attempt, self._next = 0, self._preview
 
     @property
     def collecting(self) -> bool:
@@ -97,6 +98,8 @@ class ScanCourse:
         """Publish what a stage has found, and begin the next; try once more if the process died."""
         if not failed(call):
             self._publish(call.result())
+        elif self.view.stage == "preview":  # the volume will say what is wrong
+            self._go_on(self._reconstruct)
         elif isinstance(call.exception(), BrokenProcessPool) and self._attempt < ATTEMPTS:
             self._note("Its process died and was replaced.")
             self._next()
@@ -104,15 +107,28 @@ class ScanCourse:
             self._fail(str(call.exception()))
 
     def _publish(self, known: dict[str, Any]) -> None:
+        stage = self.view.stage
         self._note(known.pop("note"))
         durations_s = self.view.durations_s | known.pop("durations_s")
+        if stage == "preview" and self.view.xy is not None:
+            known.pop("xy", None)  # the live slice is sharper
         self._update(durations_s=durations_s, seconds=sum(durations_s.values()), **known)
-        self._mark(self.view.stage, time.monotonic())
-        if self.view.stage == "volume":
-            self._attempt, self._next = 0, self._measure
-            self._next()
+        if stage != "preview" or known:
+            self._mark(stage, time.monotonic())
+        if stage == "preview":
+            self._go_on(self._reconstruct)
+        elif stage == "volume":
+            self._go_on(self._measure)
         else:
             self._update(status="done", progress=None, eta_s=None)
+
+    def _go_on(self, stage: Callable[[], None]) -> None:
+        self._attempt, self._next = 0, stage
+        self._next()
+
+    def _preview(self) -> None:
+        function = partial(preview_file, previous_centre_px=self._previous_px)
+        self._submit("preview", function, self._path, self._settings)
 
     def _reconstruct(self) -> None:
         function = partial(reconstruct_file, previous_centre_px=self._previous_px)
