@@ -131,6 +131,8 @@ class LiveScan(ScanCourse):
 
     def _take_slice(self) -> None:
         news = self._leg.advance()
+        if self._leg.fault is not None:
+            self._note(f"There is no live slice: {self._leg.fault}")
         if news is None or self.view.volume_file is not None:
             return
         self._update(xy=news.xy, centre_px=news.centre_px)

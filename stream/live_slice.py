@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, NamedTuple
@@ -72,6 +73,11 @@ class LiveLeg:
     ----------
     centre_px
         Column of the axis where it is known; None: the only slice is that at the end.
+
+    Attributes
+    ----------
+    fault
+        Why there will be no more slices of this scan; None: there will.
     """
 
     def __init__(
@@ -91,7 +97,7 @@ class LiveLeg:
         self._news: list[SliceNews] = []
         self._due_s = 0.0
         self._call: Future[None] | None = None
-        self.failed = False
+        self.fault: str | None = None
         self._submit(_begin, settings, start.columns, row - first, centre_px, start.n_images)
 
     @property
@@ -102,14 +108,16 @@ class LiveLeg:
     def add(self, message: Projections) -> None:
         """Take what the slice needs of some images."""
         self._n_images += len(message.images)
-        if not self.failed:
+        if self.fault is None:
             images = message.images[:, self._rows].copy()
             self._waiting.append(Batch(images, message.angles_deg, message.image_key))
 
     def advance(self) -> SliceNews | None:
         """Keep the worker supplied; the newest slice, if there is a new one."""
         if self._call is not None and self._call.done():
-            self.failed = self.failed or failed(self._call)
+            if self.fault is None and failed(self._call):
+                self.fault = _why(self._call)
+                self._waiting.clear()
             self._call = None
         if self._call is None and self._waiting and self._due():
             self._hand_over(_grow)
@@ -128,7 +136,7 @@ class LiveLeg:
 
     def _hand_over(self, function: Any) -> None:
         batches, self._waiting = self._waiting, []
-        if not self.failed:
+        if self.fault is None:
             self._submit(function, batches)
 
     def _submit(self, function: Any, *arguments: Any) -> None:
@@ -142,6 +150,12 @@ class LiveLeg:
                 self._news.append(SliceNews(*made, known_s))
 
         call.add_done_callback(note)
+
+
+def _why(call: "Future[Any]") -> str:
+    if call.cancelled() or isinstance(call.exception(), BrokenProcessPool):
+        return "its process died."
+    return str(call.exception())
 
 
 class Batch(NamedTuple):
@@ -178,7 +192,9 @@ def _finish(scan: int, batches: list[Batch]) -> tuple[NDArray[np.float32], float
 
 
 def _with(scan: int, batches: list[Batch]) -> LiveSlice:
-    slice_ = _slices[scan]
+    slice_ = _slices.get(scan)
+    if slice_ is None:
+        raise RuntimeError("its process has lost what it had of the scan.")
     for images, angles_deg, key in batches:
         slice_.add_references(images[key == FLAT], images[key == DARK])
         good = (key == PROJECTION) & np.isfinite(angles_deg)

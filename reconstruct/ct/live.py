@@ -16,13 +16,15 @@ from hexlive.reconstruct.ct.axis_methods import MAX_ANGLES, mirror_centre
 from hexlive.reconstruct.ct.centre import SMOOTHING_PX
 from hexlive.reconstruct.ct.engines import Engine, pick_engine
 from hexlive.reconstruct.ct.geometry import Geometry, angular_weights
+from hexlive.reconstruct.ct.memory import chunk_rows
 from hexlive.reconstruct.ct.normalise import normalise
-from hexlive.reconstruct.ct.scan import has_contrast
+from hexlive.reconstruct.ct.scan import are_radians, has_contrast
 from hexlive.reconstruct.ct.tomography import TomographySettings, scan_geometry
 
 MIN_PROJECTIONS: Final = 3  # fewer have no typical step
 WEIGHT_TOLERANCE: Final = 1e-6  # of the largest weight: smaller changes are not worth a transform
 WARM_UP_ANGLES: Final = 3
+MOST_ANGLES: Final = 4  # per column: a sender may announce any number, and engines are timed on it
 OPPOSITE_STEPS: Final = 4  # projections on either side of a half turn that tell the axis
 
 
@@ -92,6 +94,8 @@ class LiveSlice:
             return None
         if self._references != (len(self._flats), len(self._darks)):
             self._lines, self._image = self._lines[:0], None
+        if are_radians(self._angles_deg):
+            self._angles_deg, self._image = np.rad2deg(self._angles_deg), None
         self._normalise()
         if self.centre_px is None:
             self.centre_px = self._find_centre()
@@ -168,13 +172,21 @@ def growing_weights(angles_rad: NDArray[np.float64], period_rad: float) -> NDArr
 
 
 def _ready_engine(settings: TomographySettings, columns: int, n_angles: int) -> str:
-    """Choose the engine for slices of this width, and import and compile what it needs."""
+    """Choose the engine for slices of this width, and import and compile what it needs.
+
+    Raises
+    ------
+    ValueError
+        The memory of the settings is too small for one slice.
+    """
+    n_angles = min(n_angles, MOST_ANGLES * columns)
     few, all_of_them = (
         Geometry(
             angles_rad=np.linspace(0, pi, n, endpoint=False), centre_px=columns / 2, columns=columns
         )
         for n in (WARM_UP_ANGLES, max(n_angles, WARM_UP_ANGLES))
     )
+    chunk_rows(all_of_them, 0, 0, settings.memory_mb)
     engine = pick_engine(settings.engine, all_of_them).name
     Engine(engine, few)(np.zeros((1, WARM_UP_ANGLES, columns), np.float32))
     return engine

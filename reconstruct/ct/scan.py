@@ -20,7 +20,8 @@ class Scan:
     Attributes
     ----------
     projections
-        ``(projections, rows, columns)``: counts, or float line integrals where ``flats`` is None.
+        ``(projections, rows, columns)``: counts, or line integrals where ``flats`` is None; see
+        `hexlive.reconstruct.ct.normalise.are_lines`.
         An array, `ChosenImages`, or an HDF5 dataset: only what is needed at a time is read.
     flats, darks
         ``(images, rows, columns)``, counts, or None.
@@ -141,11 +142,17 @@ def has_contrast(image: NDArray[Any]) -> bool:
 
 def in_degrees(scan: Scan) -> Scan:
     """Read angles that span half a turn or a full one in radians as such, and say so."""
-    span = float(np.ptp(scan.angles_deg))
-    if not any(abs(span / turn - 1) < RADIANS_PART for turn in (pi, 2 * pi)):
+    if not are_radians(scan.angles_deg):
         return scan
+    span = float(np.ptp(scan.angles_deg))
     note = f"The angles span {span:.4g}, which was taken for radians."
     return replace(scan, angles_deg=np.rad2deg(scan.angles_deg), notes=(*scan.notes, note))
+
+
+def are_radians(angles: NDArray[np.float64]) -> bool:
+    """Whether angles of a whole scan span half a turn or a full one in radians."""
+    span = float(np.ptp(angles))
+    return any(abs(span / turn - 1) < RADIANS_PART for turn in (pi, 2 * pi))
 
 
 def angle_warnings(angles_deg: NDArray[np.float64]) -> list[str]:

@@ -51,7 +51,7 @@ class Sinograms:
         if not good.any():
             raise ValueError("Every projection is blank, so there is nothing to reconstruct.")
         self._air, self._zinger_ratio = None, zinger_ratio
-        self._are_lines = are_lines(scan.projections.dtype, scan.flats)
+        self._are_lines = are_lines(counts[good], scan.flats)
         if scan.flats is None and not self._are_lines:
             self._air = air_level(counts[good], _rows_of(scan.darks, rows))
         self.scan = scan

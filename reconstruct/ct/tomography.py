@@ -144,10 +144,12 @@ class ChunkedReconstruction:
             self.centre = _centre(self._sinograms, settings, previous_centre_px)
         del self._sinograms.sample
         geometry = scan_geometry(scan.angles_deg, self.centre.px, columns)
+        self._rows_beside = rows_beside(settings)
+        # Engines are timed and opened within the memory only where one row fits.
+        chunk_rows(geometry, 0, self._rows_beside, settings.memory_mb)
         with _timed(self._seconds, "engine"):
             self.engine, self.engine_reason = pick_engine(settings.engine, geometry)
             self._engine = Engine(self.engine, geometry)
-        self._rows_beside = rows_beside(settings)
         self._chunk_rows = chunk_rows(
             geometry, self._engine.working_bytes, self._rows_beside, settings.memory_mb
         )

@@ -1,6 +1,7 @@
 """How a CT scan becomes a volume."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final, Literal
 
 from hexlive.reconstruct.ct.engines import EngineName
@@ -52,10 +53,12 @@ class TomographySettings:
         ValueError
             A value is out of range; the sentence names it.
         """
-        if not self.pixel_um > 0:
-            raise ValueError(f"tomography.pixel_um must be above 0, not {self.pixel_um}.")
-        if not self.memory_mb > 0:
-            raise ValueError(f"tomography.memory_mb must be above 0, not {self.memory_mb}.")
+        if not 0 < self.pixel_um < inf:
+            raise ValueError(f"tomography.pixel_um must be a length above 0, not {self.pixel_um}.")
+        if not 0 < self.memory_mb < inf:
+            raise ValueError(
+                f"tomography.memory_mb must be a number above 0, not {self.memory_mb}."
+            )
         if self.ring_width_px < 3 or self.ring_width_px % 2 == 0:
             raise ValueError(
                 f"tomography.ring_width_px must be odd and at least 3, not {self.ring_width_px}."

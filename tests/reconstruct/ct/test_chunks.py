@@ -147,6 +147,15 @@ def test_too_little_memory_is_refused_with_what_it_takes():
         chunk_rows(geometry(), 10**9, 4, 900)
 
 
+def test_too_little_memory_is_said_before_an_engine_takes_more_of_it(monkeypatch, scan):
+    def opened(*_):
+        raise AssertionError("an engine was opened")
+
+    monkeypatch.setattr("hexlive.reconstruct.ct.tomography.pick_engine", opened)
+    with pytest.raises(ValueError, match="memory_mb = 350 is too little"):
+        ChunkedReconstruction(scan, settings(memory_mb=350.0))
+
+
 def test_the_sample_for_the_axis_fits_too():
     assert sample_rows(3600, 2560, 4096) == 16
     assert 1 <= sample_rows(3600, 2560, 1024) < 4

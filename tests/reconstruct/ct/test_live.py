@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hexlive.reconstruct.ct.choosing import Choice
 from hexlive.reconstruct.ct.geometry import angular_weights
 from hexlive.reconstruct.ct.live import LiveSlice, growing_weights
 from hexlive.reconstruct.ct.scan import Scan
@@ -116,6 +117,16 @@ def test_an_unknown_axis_is_found_from_opposite_projections(disks):
     agree(live, whole(projections, angles_deg, *early, known))
 
 
+@pytest.mark.parametrize("centre", ["auto", CENTRE_PX])
+def test_angles_in_radians_are_taken_as_such_at_the_end(disks, centre):
+    angles_deg = np.linspace(0, 180, N_ANGLES + 1)
+    projections, early = images(disks, angles_deg), references()
+    settings = TomographySettings(engine=ENGINE, centre=centre, rings="none")
+    live, centre_px = grown(projections, np.deg2rad(angles_deg), settings, early=early)
+    known = TomographySettings(engine=ENGINE, centre=centre_px, rings="none")
+    agree(live, whole(projections, angles_deg, *early, known))
+
+
 def test_without_opposite_projections_the_axis_is_left_to_the_volume(disks):
     settings = TomographySettings(engine=ENGINE, rings="none")
     live, centre_px = grown(images(disks, HALF_TURN[:90]), HALF_TURN[:90], settings)
@@ -142,6 +153,23 @@ def test_blank_projections_are_left_out(disks):
 def test_too_few_projections_are_no_slice(disks):
     live, _ = grown(images(disks, HALF_TURN[:2]), HALF_TURN[:2], early=references())
     assert live is None
+
+
+def test_a_number_of_images_that_cannot_be_does_not_take_memory_for_them(monkeypatch):
+    timed = []
+
+    def pick(name, geometry):
+        timed.append(len(geometry.angles_rad))
+        return Choice("numba", "as asked for")
+
+    monkeypatch.setattr("hexlive.reconstruct.ct.live.pick_engine", pick)
+    LiveSlice(SETTINGS, COLUMNS, ROW, CENTRE_PX, 2**62)
+    assert timed == [4 * COLUMNS]
+
+
+def test_a_slice_that_does_not_fit_the_memory_is_refused_before_it_is_tried():
+    with pytest.raises(ValueError, match="memory_mb = 4096 is too little"):
+        LiveSlice(SETTINGS, 65_536, ROW, CENTRE_PX)
 
 
 def test_weights_of_a_growing_scan_are_final_but_at_its_ends():

@@ -90,6 +90,18 @@ def test_counts_without_flats_are_relative_to_their_brightest_part(scan):
     np.testing.assert_allclose(without, with_flats, atol=0.01)
 
 
+def test_floating_point_counts_without_flats_are_not_taken_for_line_integrals(scan):
+    settings = TomographySettings(centre=CENTRE_PX)
+    integers = reconstruct(replaced(scan, flats=None), settings)
+    counts = scan.projections.astype(np.float32)
+    result = reconstruct(replaced(scan, flats=None, projections=counts), settings)
+    np.testing.assert_array_equal(result.volume, integers.volume)
+    assert result.warnings == integers.warnings
+    counts[3, 2, 40] = np.nan
+    broken = reconstruct(replaced(scan, flats=None, projections=counts), settings)
+    np.testing.assert_allclose(broken.volume[0], integers.volume[0], atol=1e-3)
+
+
 def test_missing_darks_count_as_zero(scan):
     lines = normalise(scan.projections, scan.flats, None)
     expected = -np.log(scan.projections / np.float64(BEAM + DARK))
@@ -325,6 +337,8 @@ def test_values_that_are_not_finite_are_bridged(scan):
         {"centre": -3.0},
         {"zinger_ratio": 0.0},
         {"memory_mb": 0.0},
+        {"memory_mb": np.inf},
+        {"pixel_um": np.inf},
     ],
 )
 def test_settings_that_mean_nothing_are_refused(wrong):
