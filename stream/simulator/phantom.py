@@ -16,6 +16,7 @@ from hexlive.reconstruct.components import (
     ANODE_DIAMETER_MM,
     CATHODE_DIAMETER_MM,
     ELECTROLYTE_DIAMETER_MM,
+    ComponentName,
 )
 from hexlive.reconstruct.compton import FloatArray
 from hexlive.stream.simulator.scene import STATES
@@ -116,10 +117,13 @@ class Phantom:
         ``(y, x) float64``: the anode's upper surface above its mean, um; NaN beside the anode.
     anode_volume_um3, void_volume_um3
         Of the anode without its voids, and of the voids.
+    areas_px
+        ``(z,)`` by layer: its voxels in each slice.
     """
 
     volume: FloatImage
     surface_um: FloatArray
+    areas_px: dict[ComponentName, FloatArray]
     anode_volume_um3: float
     void_volume_um3: float
     n_voids: int
@@ -177,10 +181,16 @@ def make_phantom(state: int, settings: ScanSettings, seed: int) -> Phantom:
     centres_px = _void_centres_px(grid, float(top.max()), bottom, STATES[state].n_voids, random)
     voids = _voids(grid, centres_px, random) * anode
     anode -= voids
-    volume = _surroundings(grid)
-    volume += grid.per_pixel("anode") * anode
     filled = grid.layer(CATHODE[1] * height, bottom) * grid.disk(ELECTROLYTE_DIAMETER_MM)
-    volume += grid.per_pixel("electrolyte") * np.maximum(filled - anode - voids, 0.0)
+    layers: dict[ComponentName, FloatImage] = {
+        "cathode": grid.layer(CATHODE[0] * height, CATHODE[1] * height)
+        * grid.disk(CATHODE_DIAMETER_MM),
+        "anode": anode,
+        "electrolyte": np.maximum(filled - anode - voids, 0.0),
+    }
+    volume: FloatImage = grid.per_pixel("steel") * _steel(grid)
+    for name, share in layers.items():
+        volume += grid.per_pixel(name) * share
     voxel_um3 = settings.pixel_um**3
     return Phantom(
         volume=volume,
@@ -188,6 +198,7 @@ def make_phantom(state: int, settings: ScanSettings, seed: int) -> Phantom:
         anode_volume_um3=float(anode.sum(dtype=np.float64)) * voxel_um3,
         void_volume_um3=float(voids.sum(dtype=np.float64)) * voxel_um3,
         n_voids=len(centres_px),
+        areas_px={name: layer.sum((1, 2), np.float64) for name, layer in layers.items()},
     )
 
 
@@ -231,8 +242,8 @@ def _voids(grid: _Grid, centres_px: list[FloatArray], random: np.random.Generato
     return voids
 
 
-def _surroundings(grid: _Grid) -> FloatImage:
-    """Cathode, casing and spring, ``(z, y, x)``."""
+def _steel(grid: _Grid) -> FloatImage:
+    """Fraction of each voxel in casing and spring, ``(z, y, x)``."""
     height = grid.settings.rows
     whole = grid.disk(CELL_DIAMETER_MM)
     inner, outer = SPRING_MM
@@ -246,7 +257,4 @@ def _surroundings(grid: _Grid) -> FloatImage:
     steel += grid.layer(ANODE_BOTTOM * height, height) * whole
     wall = grid.layer(LID[1] * height, ANODE_BOTTOM * height)
     steel += wall * (whole - grid.disk(WALL_INNER_MM))
-    cathode = grid.layer(CATHODE[0] * height, CATHODE[1] * height)
-    volume: FloatImage = grid.per_pixel("steel") * steel
-    volume += grid.per_pixel("cathode") * (cathode * grid.disk(CATHODE_DIAMETER_MM))
-    return volume
+    return steel
