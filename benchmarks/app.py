@@ -26,6 +26,7 @@ SUITES: Final = {
     "soak": "hexlive.benchmarks.soak",
     "ct": "hexlive.benchmarks.ct",
 }
+ALIASES: Final = {"reconstruction": "reconstruct"}
 EPILOG: Final = "Example: hexlive bench kernels --json kernels.json"
 
 
@@ -52,6 +53,7 @@ def main() -> None:
 
 
 def _run(words: list[str]) -> None:
+    words = [ALIASES.get(word, word) for word in words]
     # Only the chosen suites are imported: the kernels are measured where ZeroMQ is not installed.
     suites = {name: _load(name) for name in [w for w in words if w in SUITES] or SUITES}
     parser = _parser()

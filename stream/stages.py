@@ -12,7 +12,7 @@ from hexlive.reconstruct.volumes.morphology import Morphology, Stage
 from hexlive.reconstruct.volumes.overview import Overview, Overviewing
 from hexlive.reconstruct.volumes.surface import anode_surface
 from hexlive.reconstruct.volumes.surface_settings import SurfaceSettings
-from hexlive.stream.files import FileError, new_group, opened, whole_or_absent
+from hexlive.stream.files import FileError, new_group, opened, require_room, whole_or_absent
 from hexlive.stream.volumes import PACKING, volume_of
 
 ROMAN: Final = ("I", "II", "III", "IV", "V", "VI", "VII")
@@ -86,7 +86,7 @@ def write_morphology(path: Path, morphology: Morphology) -> Overview:
     Raises
     ------
     FileError
-        The folder cannot be written to.
+        The folder cannot be written to, or the disk is full; nothing is left of the file.
     """
     seen = Overviewing(morphology)
     shape = morphology.shape
@@ -109,6 +109,7 @@ def write_morphology(path: Path, morphology: Morphology) -> Overview:
         for dataset in datasets[1:]:
             dataset.attrs["meaning"] = ["1: anode now, not in I", "-1: anode in I, not now"]
         for z, layer in enumerate(morphology.layers()):
+            require_room(part, layer.stage.nbytes + layer.changes.nbytes)
             for dataset, values in zip(datasets, (layer.stage, *layer.changes), strict=True):
                 dataset[z] = values
             seen.add(layer)

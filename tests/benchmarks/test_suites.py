@@ -145,6 +145,12 @@ def test_asking_for_a_gpu_that_is_not_there_is_one_sentence(bench: Bench) -> Non
     assert "\n" not in str(ended)
 
 
+def test_a_suite_may_be_called_by_the_name_of_its_subject(bench: Bench) -> None:
+    ended, said = bench("reconstruction", "--help")
+    assert ended == 0
+    assert "--block-rows" in said
+
+
 def test_an_unknown_suite_is_wrong_use(bench: Bench) -> None:
     ended, said = bench("nonsense")
     assert ended == 2

@@ -2,21 +2,28 @@
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
+from hexlive.stream import files
+
 SHAPE, VOXEL_UM = (14, 61, 61), 3.0
 
 
-def write_volume(path: Path, *, grown: bool, measured: bool = True, voxel: bool = True) -> Path:
+def write_volume(
+    path: Path, *, grown: bool = False, bumps: int = 0, measured: bool = True, voxel: bool = True
+) -> Path:
     """Electrolyte over an anode of 8 slices, with a growth of 2 x 10 x 10 voxels, on steel."""
     y, x = np.mgrid[: SHAPE[1], : SHAPE[2]] - (SHAPE[1] - 1) / 2
     material = np.zeros(SHAPE, np.uint8)
     material[6:12] = np.hypot(y, x) < 22
     if grown:
         material[4:6, 20:30, 25:35] = 1
+    for bump in range(bumps):
+        material[4:6, 35:41, 16 + 6 * bump : 22 + 6 * bump] = 1
     with h5py.File(path, "w") as file:
         volume = np.where(material, np.float32(0.5), np.float32(1.0))
         volume[12:] = 1.5
@@ -56,6 +63,25 @@ def test_two_volumes_are_compared(hexlive, volumes, tmp_path) -> None:
         assert (out / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_five_stages_have_the_colours_of_the_paper(hexlive, tmp_path) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.colors import to_rgb
+    from matplotlib.image import imread
+
+    stages = [write_volume(tmp_path / f"{i}.nxs", bumps=i) for i in range(5)]
+    code, said = hexlive("morphology", *stages, "--out", tmp_path)
+    assert code == 0, said
+    picture = imread(tmp_path / "stages.png")[..., :3]
+    shown = {
+        colour: np.count_nonzero(np.abs(picture - to_rgb(colour)).max(axis=-1) < 0.01)
+        for colour in ("gray", "gold", "darkblue", "green", "red")
+    }
+    # The anode is there from the first stage; the bumps of the others are of one size.
+    bumps = np.array(list(shown.values())[1:])
+    assert shown["gray"] > 5 * bumps.max()
+    assert bumps.min() > 0.8 * bumps.max() > 0
+
+
 def test_volumes_are_measured_anew_with_a_configuration(hexlive, tmp_path) -> None:
     volumes = [write_volume(tmp_path / f"{i}.nxs", grown=bool(i), measured=False) for i in range(2)]
     config = tmp_path / "c.toml"
@@ -90,6 +116,19 @@ def test_a_volume_that_cannot_be_used_is_refused(
     assert code == 1
     assert sentence in said
     assert not (tmp_path / "o/morphology.nxs").exists()
+
+
+def test_a_disk_that_fills_is_one_sentence_and_leaves_nothing(
+    hexlive, volumes, tmp_path, monkeypatch
+) -> None:
+    left = iter([10**9] * 4)
+    monkeypatch.setattr(
+        files.shutil, "disk_usage", lambda _: SimpleNamespace(free=next(left, 10**6))
+    )
+    code, said = hexlive("morphology", *volumes, "--out", tmp_path / "o")
+    assert code == 1
+    assert "No room for morphology.nxs.part" in said
+    assert not list((tmp_path / "o").iterdir())
 
 
 def test_a_single_volume_is_no_comparison(hexlive, volumes, tmp_path) -> None:
