@@ -21,6 +21,7 @@ COARSE_COLUMNS: Final = 256
 WEDGE_RATIO: Final = 0.5  # object radius for Vo's wedge, of half the width; 0.5 as published
 MIN_HARMONIC: Final = 20  # lower ones hold drifts of the beam, not the wedge
 HALF_PX: Final = 0.5
+END_PX: Final = 1.0
 TILT_REACH_PX: Final = 8.0
 SURE: Final = 6.0  # times the median deviation of a tilt: 4 sigma
 MIN_TILT_ROWS: Final = 6
@@ -161,6 +162,12 @@ def _outside_wedge(n_angles: int, width: int) -> NDArray[np.bool_]:
     outside = (harmonic > 2 * pi * per_px * radius_px) & (harmonic > MIN_HARMONIC)
     outside[:, :2] = False
     return np.asarray(outside)
+
+
+def within_search(centre_px: float, columns: int, *, full_turn: bool) -> bool:
+    """Whether an axis is not at the end of where it was looked for, beyond which it may lie."""
+    low, high = SEARCH_FULL_TURN if full_turn else SEARCH
+    return low * columns + END_PX < centre_px < high * columns - END_PX
 
 
 def is_full_turn(angles_rad: NDArray[np.float64]) -> bool:

@@ -18,6 +18,7 @@ from hexlive.reconstruct.ct.axis_methods import (
     seam_misfit,
     symmetry_centre,
     vo_centre,
+    within_search,
 )
 from hexlive.reconstruct.ct.sharpness import Blur, blur_of, sharpest
 
@@ -44,7 +45,7 @@ class Centre:
     score
         Mean gradient of the smoothed slice at ``px``; the lower, the sharper the slice.
     agreed
-        Whether all of them lie within `AGREEMENT_PX`.
+        Whether all of them lie within `AGREEMENT_PX`, and none at the end of its search.
     px_per_row, row
         Tilt of the axis: at another detector row it is at ``px + px_per_row * (other - row)``.
     seam
@@ -100,13 +101,16 @@ def find_centre(
     if rows is not None and tilt:
         sinogram = _upright(sinogram, tilt * (rows - rows.mean()))
     blur, full_turn = blur_of(sinogram, angles_rad), is_full_turn(angles_rad)
+    columns = sinogram.shape[-1]
     by_method = _estimates(sinogram, angles_rad, full_turn)
-    px = _decide(by_method, blur, full_turn, previous_px)
+    agreed = len(by_method) > 1 and float(np.ptp(list(by_method.values()))) <= AGREEMENT_PX
+    agreed &= all(within_search(px, columns, full_turn=full_turn) for px in by_method.values())
+    px = _decide(by_method, blur, full_turn, None if agreed else previous_px)
     return Centre(
         px=px,
         by_method=by_method,
         score=blur(px),
-        agreed=len(by_method) > 1 and bool(np.ptp(list(by_method.values())) <= AGREEMENT_PX),
+        agreed=agreed and float(np.ptp(list(by_method.values()))) <= AGREEMENT_PX,
         px_per_row=tilt,
         row=0.0 if rows is None else float(rows.mean()),
         seam=seam_misfit(sinogram, angles_rad, px) if full_turn else None,
@@ -136,13 +140,18 @@ def _estimates(
 def _decide(
     by_method: dict[str, float], blur: Blur, full_turn: bool, previous_px: float | None
 ) -> float:
-    """The axis from what the methods say, px; who else had a say is added to them."""
+    """The axis from what the methods say, px; who else had a say is added to them.
+
+    Parameters
+    ----------
+    previous_px
+        Axis of the previous scan, where it is to be kept.
+    """
     estimates_px = list(by_method.values())
-    apart_px = float(np.ptp(estimates_px))
-    if previous_px is not None and (apart_px > AGREEMENT_PX or len(estimates_px) == 1):
+    if previous_px is not None:
         by_method["previous"] = previous_px
         return previous_px
-    if apart_px <= CERTAIN_PX:
+    if float(np.ptp(estimates_px)) <= CERTAIN_PX:
         return float(np.mean(estimates_px))
     if full_turn:
         # Another axis shows another field, so sharpness is no judge; opposite projections are real.

@@ -169,8 +169,9 @@ def angle_warnings(angles_deg: NDArray[np.float64]) -> list[str]:
             _range(present_deg[gap] + step_deg, present_deg[gap + 1] - step_deg) for gap in widest
         )
         others = " and other" if gaps.size > NAMED_GAPS else ""
+        are = "projection is" if n_missing == 1 else "projections are"
         sentences.append(
-            f"About {n_missing} projections are missing (at {where}{others} degrees); "
+            f"About {n_missing} {are} missing (at {where}{others} degrees); "
             "the weights follow the measured angles."
         )
     covered_deg = float(np.ptp(angles_deg)) + step_deg

@@ -93,7 +93,7 @@ def test_the_preview_has_the_slices_of_the_volume_on_its_pixels(
         assert coarse[name].shape == fine[name].shape
         smooth = fine[name] - coarse[name]
         assert np.sqrt(np.mean(smooth**2)) < 0.35 * fine[name].std()
-        assert coarse[name].mean() == pytest.approx(fine[name].mean(), rel=0.03)
+        assert coarse[name].mean() == pytest.approx(fine[name].mean(), rel=0.06)
 
 
 @pytest.mark.usefixtures("large")

@@ -91,6 +91,15 @@ def test_where_the_methods_agree_the_previous_scan_has_no_say(disks):
     assert centre_warnings(found) == []
 
 
+@pytest.mark.parametrize("centre_px", [20.0, 110.0])
+def test_an_axis_beyond_the_search_is_doubted_though_all_methods_end_there(disks, centre_px):
+    sinogram = noisy(disks.sinogram(HALF_TURN, centre_px, COLUMNS))
+    found = find_centre(sinogram, HALF_TURN)
+    assert not found.agreed
+    assert "set tomography.centre" in centre_warnings(found)[0]
+    assert find_centre(sinogram, HALF_TURN, previous_px=centre_px).px == centre_px
+
+
 @pytest.mark.parametrize("tilt", [-0.004, 0.002])
 def test_a_tilted_axis_is_found_row_by_row(disks, tilt):
     rows = np.arange(12) * 60
