@@ -1,6 +1,7 @@
 """Opening and writing files so that errors are one sentence and results are whole or absent."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,9 +62,16 @@ def whole_or_absent(path: Path) -> Iterator[Path]:
         yield part
         publish(part, path)
     except OSError as error:
-        raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+        raise FileError(f"Cannot write {path}: {reason(error)}.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def reason(error: OSError) -> str:
+    """What the system said, without what HDF5 wraps it in, and without a full stop."""
+    wrapped = re.search(r"errno = (\d+)", str(error))
+    said = os.strerror(int(wrapped[1])) if wrapped else error.strerror or str(error)
+    return said.removesuffix(".")
 
 
 def require_room(path: Path, n_bytes: int, reserve_bytes: int = RESERVE_BYTES) -> None:

@@ -20,7 +20,14 @@ from hexlive.reconstruct.ct.tomography import (
     orthoslices,
 )
 from hexlive.reconstruct.volumes.surface import Surface
-from hexlive.stream.files import FileError, new_group, opened, require_room, whole_or_absent
+from hexlive.stream.files import (
+    FileError,
+    new_group,
+    opened,
+    reason,
+    require_room,
+    whole_or_absent,
+)
 
 CHUNK: Final = (8, 128, 128)  # any orthoslice reads little more than itself
 PACKING: Final[Any] = hdf5plugin.Bitshuffle(cname="lz4")
@@ -109,7 +116,7 @@ def add_surface(path: Path, surface: Surface) -> None:
         with h5py.File(path, "r+") as file:
             _write_surface(file["entry"], surface)
     except OSError as error:
-        raise FileError(f"Cannot add the surface to {path}: {error}") from error
+        raise FileError(f"Cannot add the surface to {path}: {reason(error)}.") from error
 
 
 def _volume(group: h5py.Group, name: str, shape: tuple[int, ...]) -> h5py.Dataset:

@@ -375,8 +375,17 @@ def test_a_full_disk_while_a_volume_is_written_is_one_sentence_and_leaves_nothin
     path, monkeypatch
 ):
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
-    with pytest.raises(FileError, match="No room"):
+    with pytest.raises(FileError, match=r"No room for scan\.nxs: 10 MB are left on the .*[^.]\.$"):
         write_volume(path, ChunkedReconstruction(cell_scan(), CELL_SETTINGS))
+    assert not list(path.parent.iterdir())
+
+
+def test_a_disk_that_another_program_fills_is_one_sentence_too(path):
+    """HDF5 says it in lines, with addresses."""
+    said = "Can't close file (file write failed: time = now\n, errno = 28, buf = 0x5621)"
+    with pytest.raises(FileError) as error, files.whole_or_absent(path):
+        raise OSError(said)
+    assert str(error.value) == f"Cannot write {path}: No space left on device."
     assert not list(path.parent.iterdir())
 
 
