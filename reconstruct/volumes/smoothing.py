@@ -25,7 +25,7 @@ from hexlive.reconstruct.volumes.surface_settings import UM_PER_CM, SurfaceError
 
 OTSU_BINS: Final = 128  # with 256, five classes take 2 s instead of 0.2 s, for the same thresholds
 OTSU_PERCENTILES: Final = (0.01, 99.99)  # streaks beside metal would widen the bins
-MEDIAN_PART: Final = 0.3  # of the time of both filters
+MEDIAN_PART: Final = 0.25  # of the time of both filters
 FINE_BINS: Final = 2**16  # for percentiles that slabs add up to
 
 

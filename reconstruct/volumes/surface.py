@@ -22,7 +22,7 @@ from hexlive.reconstruct.volumes.voids import void_volumes_px
 SHARED_PX: Final = (-2, -1, 0, 1)  # voxels that the surface may touch, from the first of the anode
 PLATEAU_PX: Final = 3  # so far above, and one less, there is only what lies on the anode
 EDGE_PX: Final = 2.0  # from the anode's edge, where columns are not anode alone
-FILTER_PART: Final = 0.3  # of the time of all
+FILTER_PART: Final = 0.25  # of the time of all
 ONCE_PART: Final = 0.6  # until the limits of attenuation are moved
 LEVEL_BINS: Final = 2**16
 CUT_SHARE: Final = 0.5  # of the surface in the first slice: then it is cut off
