@@ -23,6 +23,7 @@ from hexlive.stream.volumes import add_surface, opened_volume, write_volume
 from hexlive.stream.worker import report_progress
 
 WARM_UP_COLUMNS: Final = 16
+PREVIEW_VOXELS: Final = 1 << 29  # a smaller volume is there nearly as soon
 PREVIEW_COLUMNS: Final = 480  # of the coarser pixels, at least: a slice takes milliseconds
 
 
@@ -44,8 +45,9 @@ def preview_file(
     """
     report_progress(0)
     with opened_scan(path) as scan:
-        side_px = scan.projections.shape[2] // PREVIEW_COLUMNS
-        if side_px < 2:
+        _, rows, columns = scan.projections.shape
+        side_px = columns // PREVIEW_COLUMNS
+        if side_px < 2 or rows * columns**2 < PREVIEW_VOXELS:
             return {"note": "", "durations_s": {}}
         began_s = time.perf_counter()
         known = _preview(scan, settings, side_px, previous_centre_px)

@@ -88,8 +88,9 @@ def _draw_bar(axis: "Axes", width_mm: float, height_mm: float) -> None:
     style: dict[str, Any] = {"color": "gold", "solid_capstyle": "butt"}
     axis.plot([0.05 * width_mm, 0.05 * width_mm + length_mm], [y_mm, y_mm], linewidth=3, **style)
     axis.annotate(
-        text, (0.05 * width_mm, y_mm), xytext=(0, 4), textcoords="offset points", color="gold"
-    )
+        text, (0.05 * width_mm, y_mm), xytext=(0, 4), textcoords="offset points", color="gold",
+        bbox={"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 1.0},
+    )  # fmt: skip
 
 
 def round_length(length: float) -> float:

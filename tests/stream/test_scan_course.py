@@ -64,6 +64,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconstruction, "PREVIEW_COLUMNS", COLUMNS // SIDE)
+    monkeypatch.setattr(reconstruction, "PREVIEW_VOXELS", ROWS * COLUMNS**2)
 
 
 def course(path: Path, worker: Here, **known: Any) -> list[CtView]:
@@ -113,7 +114,10 @@ def test_a_slice_that_grew_with_the_scan_stays_as_it_is_sharper(path: Path) -> N
     assert first.xy is live
 
 
-def test_a_small_scan_has_none(path: Path) -> None:
+def test_a_scan_whose_volume_is_there_as_soon_has_none(
+    path: Path, large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconstruction, "PREVIEW_VOXELS", ROWS * COLUMNS**2 + 1)
     last = course(path, Here())[-1]
     assert list(last.delays_s) == ["volume", "metrics"]
     assert "preview" not in last.durations_s

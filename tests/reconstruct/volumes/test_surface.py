@@ -222,6 +222,25 @@ def test_each_uncertainty_is_reported_by_its_means():
     assert off.ra_um == surface.ra_um
 
 
+def test_the_error_of_the_threshold_is_half_of_what_its_moves_change():
+    volume, _ = cell(waves(2.0), noise=0.0003)
+    low, high = 0.0006 * PER_CM, 0.002 * PER_CM
+
+    def found(factor, percent=0.0):
+        window = (low * factor, high * factor)
+        return anode_surface(
+            volume, PIXEL_UM, plain(attenuation_per_cm=window, threshold_percent=percent)
+        )
+
+    below, above, both = found(0.95), found(1.05), found(1.0, 5.0)
+    assert both.volume_threshold_um3 > 0
+    for name in ("ra", "rq"):
+        change = getattr(above, f"{name}_um") - getattr(below, f"{name}_um")
+        assert getattr(both, f"{name}_threshold_um") == pytest.approx(abs(change) / 2, rel=1e-6)
+    change = above.volume_um3 - below.volume_um3
+    assert both.volume_threshold_um3 == pytest.approx(abs(change) / 2, rel=1e-6)
+
+
 def test_the_layers_of_the_cell_are_found_slice_by_slice():
     volume, _ = cell(waves(1.0), noise=0.0001)
     surface = anode_surface(volume, PIXEL_UM, plain(opening_radius_px=1))

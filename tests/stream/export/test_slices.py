@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -74,6 +75,9 @@ def test_the_command_writes_both_and_takes_some_rows(hexlive, scan: Scan, tmp_pa
     assert code == 0, said
     assert len(list(where.glob("*.tif"))) == 3
     assert len(list(where.glob("*.png"))) == 3
+    with h5py.File(tmp_path / "v.nxs") as file:
+        heights_um = file["entry/data/z"][()]
+    np.testing.assert_allclose(heights_um, np.array([1, 2, 3]) * PIXEL_UM)
     code, said = hexlive(
         "reconstruct", tmp_path / "scan.nxs", "--out", tmp_path / "v.nxs", "--rows", "four"
     )
