@@ -23,6 +23,13 @@ def test_angular_weights_are_equal_for_equal_steps_and_halved_for_repeats():
     assert repeated[7] + repeated[-1] == pytest.approx(np.pi / N_ANGLES)
 
 
+def test_each_angle_weighs_half_the_way_to_both_its_neighbours_in_any_order():
+    angles_deg = np.array([40.0, 280.0, 10.0, 180.0])  # 280 is seen as 100, and 180 as 0
+    np.testing.assert_allclose(
+        np.rad2deg(angular_weights(np.deg2rad(angles_deg))), [45, 70, 20, 45]
+    )
+
+
 @given(st.floats(1.0, 62.0))
 def test_opposite_rays_of_a_full_turn_share_one_weight(centre_px):
     weights = redundancy_weights(centre_px, 64)
