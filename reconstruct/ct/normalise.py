@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 MIN_TRANSMISSION: Final = 1e-4  # a black pixel counts as this: 9.2 absorption lengths
-MAX_LINE_INTEGRAL: Final = 20.0  # 2 photons in a thousand million pass
 AIR_PERCENTILE: Final = 99.0  # brightness taken for the open beam where there is no flat
 
 
@@ -69,8 +68,8 @@ def normalise(
     Parameters
     ----------
     projections
-        ``(images, rows, columns)``. Line integrals (see `are_lines`) are only bridged; other values
-        without flats are taken relative to their brightest part.
+        ``(images, rows, columns)``. Floating-point values without flats are line integrals already
+        and only bridged; integers without flats are taken relative to their brightest part.
     flats, darks
         As for `FlatField`.
     zinger_ratio
@@ -81,21 +80,15 @@ def normalise(
     NDArray[np.float32]
         ``(images, rows, columns)``, finite, no unit.
     """
-    if are_lines(projections, flats):
+    if are_lines(projections.dtype, flats):
         return bridged(np.array(projections, np.float32, order="C"))
     air = None if flats is not None else air_level(projections, darks)
     return FlatField(flats, darks, air).line_integrals(projections, zinger_ratio)
 
 
-def are_lines(projections: NDArray[Any], flats: NDArray[Any] | None) -> bool:
-    """Whether projections are line integrals already: floating-point values without flats.
-
-    Values that no beam would survive are counts all the same.
-    """
-    if flats is not None or not np.issubdtype(projections.dtype, np.floating):
-        return False
-    finite = projections[np.isfinite(projections)]
-    return not finite.size or float(np.percentile(finite, AIR_PERCENTILE)) < MAX_LINE_INTEGRAL
+def are_lines(dtype: np.dtype[Any], flats: NDArray[Any] | None) -> bool:
+    """Whether projections are line integrals already: floating-point values without flats."""
+    return flats is None and np.issubdtype(dtype, np.floating)
 
 
 def air_level(projections: NDArray[Any], darks: NDArray[Any] | None) -> float:

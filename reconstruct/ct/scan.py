@@ -20,8 +20,7 @@ class Scan:
     Attributes
     ----------
     projections
-        ``(projections, rows, columns)``: counts, or line integrals where ``flats`` is None; see
-        `hexlive.reconstruct.ct.normalise.are_lines`.
+        ``(projections, rows, columns)``: counts, or float line integrals where ``flats`` is None.
         An array, `ChosenImages`, or an HDF5 dataset: only what is needed at a time is read.
     flats, darks
         ``(images, rows, columns)``, counts, or None.

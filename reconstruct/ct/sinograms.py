@@ -10,6 +10,8 @@ from hexlive.reconstruct.ct.scan import Scan, in_degrees, without_blank
 
 SAMPLED_ROWS: Final = 16
 IMAGES_PER_READ: Final = 64
+USUAL_PERCENT: Final = 50.0
+MOST_LINE_INTEGRAL: Final = 20.0  # 2 photons in a thousand million pass
 DOUBTFUL_PART: Final = 0.01  # of the pixels without a usable flat: more is worth a sentence
 
 
@@ -51,14 +53,14 @@ class Sinograms:
         if not good.any():
             raise ValueError("Every projection is blank, so there is nothing to reconstruct.")
         self._air, self._zinger_ratio = None, zinger_ratio
-        self._are_lines = are_lines(counts[good], scan.flats)
+        self._are_lines = are_lines(scan.projections.dtype, scan.flats)
         if scan.flats is None and not self._are_lines:
             self._air = air_level(counts[good], _rows_of(scan.darks, rows))
         self.scan = scan
         self.sampled = np.arange(n_rows)[rows]
         flat_field = self._flat_field(rows)
-        self.notes = (*scan.notes, *_doubts(scan, flat_field))
         lines = self._line_integrals(counts[good], flat_field)
+        self.notes = (*scan.notes, *_doubts(scan, flat_field, lines))
         self.sample = np.ascontiguousarray(lines.transpose(1, 0, 2))
 
     def read(self, rows: slice) -> NDArray[np.float32]:
@@ -91,7 +93,7 @@ def _rows_of(images: NDArray[Any] | None, rows: slice) -> NDArray[Any] | None:
     return None if images is None else np.asarray(images[:, rows])
 
 
-def _doubts(scan: Scan, flat_field: FlatField | None) -> list[str]:
+def _doubts(scan: Scan, flat_field: FlatField | None, lines: NDArray[np.float32]) -> list[str]:
     """What a user should know about flats and darks.
 
     Raises
@@ -100,7 +102,13 @@ def _doubts(scan: Scan, flat_field: FlatField | None) -> list[str]:
         No pixel has a usable flat.
     """
     if flat_field is None:
-        return []
+        usual = float(np.percentile(lines, USUAL_PERCENT))
+        if usual < MOST_LINE_INTEGRAL:
+            return []
+        return [
+            f"There are no flats, so the images, floating-point numbers of {usual:.3g} in the "
+            "middle, were taken for line integrals; counts would need flats, or be integers."
+        ]
     notes = []
     if scan.flats is None:
         notes.append("There are no flats; counts are relative to the brightest part of the scan.")
