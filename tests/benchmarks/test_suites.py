@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hexlive.benchmarks import app, gpu
+from hexlive.benchmarks import app, gpu, reconstruct
 from hexlive.benchmarks.frames import OCCUPANCIES, THRESHOLD_ADU, make_frames
 from hexlive.benchmarks.kernels import COLUMNS
 from hexlive.kernels.backend import BackendUnavailableError
@@ -27,6 +27,8 @@ Bench = Callable[..., tuple[object, str]]
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
     """Run the program; give back what it ended with (None: success) and what it printed."""
+
+    monkeypatch.setattr(reconstruct, "STEADY_S", 0.01)
 
     def run(*words: object) -> tuple[object, str]:
         monkeypatch.setattr("sys.argv", ["bench", *map(str, words)])
