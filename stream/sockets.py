@@ -10,9 +10,9 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from hexlive.stream.keys import secure
+from hexlive.stream.wire import MAX_PART_BYTES
 
 POLL_MS: Final = 50
-MAX_MESSAGE_BYTES: Final = 256 << 20
 MB: Final = 1_000_000
 REFUSED: Final = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 # The peer left in the middle: with keys it is mostly one without, otherwise a monitor that closed.
@@ -63,7 +63,7 @@ class Endpoint:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(kind)
         self.socket.hwm = high_water_mark  # ZeroMQ heeds options only before bind or connect
-        self.socket.maxmsgsize = MAX_MESSAGE_BYTES
+        self.socket.maxmsgsize = MAX_PART_BYTES
         # A sender queues only for a peer that is there. A receiver would throw away what it has not
         # read when its peer leaves.
         self.socket.immediate = kind == zmq.PUSH

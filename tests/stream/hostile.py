@@ -122,6 +122,9 @@ HOSTILE: Final[dict[str, tuple[Parts, str]]] = {
     "a frame of 2^32 pixels": (
         [header("start", rows=65536, columns=65536, frame_rate_hz=1, started_s=0)], "header",
     ),
+    "an image of 2^32 pixels": (
+        [header("scan_start", scan=1, rows=65536, columns=65536, n_images=1, pixel_um=1)], "shape",
+    ),
     "blob missing": (frames(shape=[1, 1, 1]), "parts"),
     "blob too many": (frames(b"ab", b"ab", shape=[1, 1, 1]), "parts"),
     "blob short": (frames(b"a", shape=[1, 1, 1]), "length"),
