@@ -174,7 +174,10 @@ def test_a_recorder_that_comes_too_late_for_the_start_keeps_what_it_hears(
 def test_whatever_goes_wrong_in_closing_is_a_recording_that_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    close = RecordingWriter.close
+
     def broken(self: RecordingWriter) -> None:
+        close(self)
         raise KeyError("a defect")
 
     monkeypatch.setattr(RecordingWriter, "close", broken)

@@ -104,7 +104,7 @@ def test_without_room_for_its_result_a_file_is_not_processed_to_its_end(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("limit_bytes", [100, 20_000, 60_000])
+@pytest.mark.parametrize("limit_bytes", [5_000, 20_000, 60_000])
 def test_a_write_of_the_result_that_fails_is_one_sentence(
     source, config: Config, calibration: Calibration, calibration_file: Path, tmp_path: Path,
     limit_bytes: int,

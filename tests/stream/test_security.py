@@ -364,17 +364,24 @@ LOOPBACK = {"tcp": "0100007F", "udp": "0100007F"}
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not tell")
+@pytest.mark.parametrize(
+    ("facility", "needs", "n_listening", "elsewhere"),
+    [
+        ("metrics_port = 0", "prometheus_client", 3, set()),
+        ("pva_prefix = 'X:'", "p4p", 3, {"udp"}),  # of EPICS, to be found by name
+    ],
+)
 def test_all_that_a_run_opens_by_default_is_on_loopback(
-    calibration_file: Path, tmp_path: Path
-) -> None:
-    """Both legs, the maps for EPICS and the metrics, as the system sees them."""
-    pytest.importorskip("p4p")
-    pytest.importorskip("prometheus_client")
+    calibration_file: Path, tmp_path: Path, facility: str, needs: str, n_listening: int,
+    elsewhere: set[str],
+) -> None:  # fmt: skip
+    """Both legs, and the metrics or the maps for EPICS, as the system sees them."""
+    pytest.importorskip(needs)
     config = tmp_path / "run.toml"
     config.write_text(
         f'[detector]\nrows = 12\ncolumns = 10\ncalibration = "{calibration_file}"\n'
         f'[stream]\ninput = "tcp://127.0.0.1:*"\npublish = "tcp://127.0.0.1:*"\n'
-        f'result = "{tmp_path}/r.nxs"\n[facility]\nmetrics_port = 0\npva_prefix = "X:"\n'
+        f'result = "{tmp_path}/r.nxs"\n[facility]\n{facility}\n'
     )
     command = [sys.executable, "-c", WATCHED, "run", "--config", str(config)]
     free = {f"EPICS_PVAS_{name}_PORT": "0" for name in ("SERVER", "BROADCAST")}
@@ -391,6 +398,6 @@ def test_all_that_a_run_opens_by_default_is_on_loopback(
     finally:
         running.kill()
     opened = [line.split() for line in found.splitlines()]
-    assert len([kind for kind, _ in opened if kind.startswith("tcp")]) >= 4, (found, said)
-    elsewhere = [line for line in opened if line[1].partition(":")[0] != LOOPBACK.get(line[0])]
-    assert not elsewhere
+    assert len([kind for kind, _ in opened if kind.startswith("tcp")]) == n_listening, (found, said)
+    open_to_all = [line for line in opened if line[1].partition(":")[0] != LOOPBACK.get(line[0])]
+    assert {kind for kind, _ in open_to_all} == elsewhere
