@@ -113,7 +113,10 @@ def test_a_port_in_use_is_named(source: ZmqSource) -> None:
         ZmqSource(source.address, high_water_mark_mb=1)
 
 
-@pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1:x", "tcp://192.0.2.1:5555"])
+@pytest.mark.parametrize(
+    "address",
+    ["nonsense", "tcp://127.0.0.1:x", "tcp://192.0.2.1:5555", "tcp://127.0.0.1:65536"],
+)
 def test_a_wrong_address_is_refused_with_the_address(address: str) -> None:
     with pytest.raises(AddressError, match=address):
         ZmqSource(address, high_water_mark_mb=1)
