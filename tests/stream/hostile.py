@@ -83,6 +83,7 @@ HOSTILE: Final[dict[str, tuple[Parts, str]]] = {
     "two messages in one": ([end("1")[0] * 2], "header"),
     "array": ([b"[" + end("1")[0] + b"]"], "header"),
     "header too long": ([b" " * (5 << 20)], "header"),
+    "message in a header too long": ([end("1")[0] + b" " * (4 << 20)], "header"),
     "deep array": ([b"[" * DEEP], "header"),
     "deep where an array belongs": (
         [b'{"type":"frames","v":1,"series":"s","first_frame":0,"timestamp_s":0,"frames":'
