@@ -13,7 +13,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-import h5py
 import hdf5plugin
 import msgspec
 import numpy as np
@@ -27,6 +26,7 @@ from hexlive.stream.config import (
     StreamSettings,
     to_toml,
 )
+from hexlive.stream.disk import new_hdf5
 from hexlive.stream.exposure import Range, Totals
 from hexlive.stream.files import FileError, opened, whole_or_absent
 from hexlive.stream.interop.settings import FacilitySettings
@@ -160,7 +160,7 @@ def write_exposure(path: Path, kept: Kept) -> None:
         The folder cannot be written to, or the disk is full.
     """
     maps = {name: getattr(kept.counts, name) for name in MAPS}
-    with whole_or_absent(path) as part, h5py.File(part, "w") as file:
+    with whole_or_absent(path) as part, new_hdf5(part) as file:
         file["moment"] = np.void(msgspec.json.encode(kept.moment))
         file["cycler"] = kept.cycler
         for name, array in maps.items():
@@ -205,7 +205,7 @@ def write_scan_view(path: Path, view: CtView) -> None:
     values = {name: getattr(view, name) for name in view.__struct_fields__}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     plain = msgspec.structs.replace(view, **dict.fromkeys(arrays))
-    with whole_or_absent(path) as part, h5py.File(part, "w") as file:
+    with whole_or_absent(path) as part, new_hdf5(part) as file:
         file[VIEW] = np.void(msgspec.json.encode(plain))
         for name, array in arrays.items():
             file[name] = array

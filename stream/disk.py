@@ -1,10 +1,14 @@
 """The bytes of an HDF5 file on disk, so that a full disk is an error and not a crash."""
 
+import fcntl
 import io
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +24,7 @@ class DiskBytes(io.RawIOBase):
     Parameters
     ----------
     mode
-        "x+": a new file; "w+": instead of one that may be there.
+        "x+": a new file; "w+": instead of one that may be there; "r+": one that is there.
 
     Attributes
     ----------
@@ -92,6 +96,44 @@ class DiskBytes(io.RawIOBase):
         """Close the file itself."""
         self._file.close()
         super().close()
+
+
+@contextmanager
+def new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file, instead of one that may be there; all of it is written when this ends.
+
+    Raises
+    ------
+    OSError
+        The file cannot be made, or a write failed.
+    """
+    with closing(DiskBytes(path, "w+")) as disk:
+        with h5py.File(disk, "w") as file:
+            yield file
+        disk.require_sound()
+
+
+def claim(path: Path) -> DiskBytes:
+    """Empty a file that nobody else has claimed, or make it; it is ours until it is closed.
+
+    Raises
+    ------
+    BlockingIOError
+        Somebody has claimed it.
+    OSError
+        It cannot be made.
+    """
+    path.touch()
+    disk = DiskBytes(path, "r+")
+    try:
+        fcntl.flock(disk.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not (path.exists() and os.path.samestat(path.stat(), os.fstat(disk.fileno()))):
+            raise BlockingIOError  # it got its final name meanwhile
+    except OSError:
+        disk.close()
+        raise
+    disk.truncate(0)
+    return disk
 
 
 def _signature(view: memoryview) -> tuple[int, bytes]:

@@ -69,6 +69,14 @@ class Exposure:
             self.lost += end - self.next
             self.next = end
 
+    def expect_less(self, end: int) -> None:
+        """Expect nothing from ``end`` on, as far as nothing of it has come."""
+        while self.next > end and self.missing and self.missing[-1][1] == self.next:
+            begin, _ = self.missing.pop()
+            self.lost -= self.next - begin
+            self.next = begin
+        self.expect_up_to(end)
+
     def take(self, begin: int, end: int) -> list[Range]:
         """Book a range of arrived frames; give back the parts of it that are new."""
         begin = max(begin, self.settled)

@@ -293,8 +293,8 @@ class _Store:
 
     def finish(self) -> None:
         """Write the rows that wait as a chunk that is not full."""
-        self._buffer[self._n_waiting :] = 0
         if self._n_waiting:
+            self._buffer[self._n_waiting :] = 0
             packed = pack(self._buffer)
             self._put(packed, self.n_rows)
             self.n_bytes += len(packed)

@@ -62,6 +62,8 @@ def make_keys(folder: Path, clients: Sequence[str]) -> list[Path]:
             raise KeysError(f"{client!r} is no name of a client; use letters, digits, - and _.")
         if any((folder / f"{client}{kind}").exists() for kind in (".key", ".key_secret")):
             raise KeysError(f"{folder} has keys of {client!r} already; keys are never overwritten.")
+    if folder.exists() and not folder.is_dir():
+        raise KeysError(f"{folder} is a file; keys are kept in a folder of their own.")
     folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     new = [] if (folder / f"{SERVER}.key").exists() else [SERVER]
     if not new:
@@ -102,7 +104,7 @@ def server_keys(folder: Path) -> Keys:
             f"{folder} lists no client; make keys with hexlive keys --out {folder} --client NAME."
         )
     return Keys(
-        public=public, secret=secret, peers=frozenset(_load(client)[0] for client in clients)
+        public=public, secret=secret, peers=frozenset(_public(client) for client in clients)
     )
 
 
@@ -114,7 +116,8 @@ def client_keys(folder: Path) -> Keys:
     KeysError
         A file is missing, damaged, or open to others, or there are several secrets.
     """
-    server, _ = _load(folder / f"{SERVER}.key")
+    server = _public(folder / f"{SERVER}.key")
+    _require_private(folder, 0o022, "changed")
     secrets = sorted(set(folder.glob("*.key_secret")) - {folder / f"{SERVER}.key_secret"})
     if len(secrets) != 1:
         names = ", ".join(path.stem for path in secrets) or "none"
@@ -166,6 +169,13 @@ def _secret(path: Path) -> tuple[bytes, bytes]:
     return public, secret
 
 
+def _public(path: Path) -> bytes:
+    """A key that anyone may read; whoever could change it would decide who is let in."""
+    public, _ = _load(path)
+    _require_private(path, 0o022, "changed")
+    return public
+
+
 def _load(path: Path) -> tuple[bytes, bytes | None]:
     if not path.is_file():
         raise KeysError(f"There is no key {path}; all keys or none: see docs/security.md.")
@@ -181,7 +191,7 @@ def _load(path: Path) -> tuple[bytes, bytes | None]:
 def _require_private(path: Path, forbidden: int, verb: str) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if os.name == "posix" and mode & forbidden:
-        good = SECRET_MODE if path.is_file() else FOLDER_MODE
+        good = FOLDER_MODE if path.is_dir() else SECRET_MODE
         raise KeysError(
             f"{path} can be {verb} by others (mode {mode:04o}); run chmod {good:o} {path}."
         )

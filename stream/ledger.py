@@ -4,6 +4,7 @@ Because counts are sums of integers, a late frame needs no reorder buffer: it is
 comes and its number leaves the missing ranges.
 """
 
+import logging
 from collections import Counter
 from copy import deepcopy
 from typing import Final, NamedTuple
@@ -27,6 +28,7 @@ from hexlive.stream.model import (
 from hexlive.stream.scans import ScanDesk, ScanDeskState, ScanMessage
 from hexlive.stream.suspicions import Suspicions
 
+LOG: Final = logging.getLogger(__name__)
 UNKNOWN_START: Final = "late join"
 MAX_FRAME_NUMBER: Final = 2**62
 MAX_JUMP: Final = 2**42  # 15 years at 9 kHz, 50 days at 1 MHz; a wilder number is a damaged one
@@ -58,7 +60,8 @@ class Ledger:
     """Decides what of the incoming messages is new and belongs to the running series.
 
     What it gives back always is: start, segment, frames; a series or segment whose beginning was
-    missed is given one.
+    missed is given one. A start needs the size of the frames: where nobody knows it yet, there is
+    none.
 
     Parameters
     ----------
@@ -91,7 +94,7 @@ class Ledger:
     def accept(self, message: AnyMessage) -> Accepted:
         """Take a message or refuse it, counting it in ``rejected``."""
         if fault := self._fault(message):
-            self.rejected[fault] += len(message.frames) if isinstance(message, Frames) else 1
+            self._refuse(message, fault, len(message.frames) if isinstance(message, Frames) else 1)
             if fault == "other_series" and isinstance(message, Frames):
                 self._suspicions.note_foreign()
             return Accepted([])
@@ -263,10 +266,13 @@ class Ledger:
         return [self._started]
 
     def _open(self, message: Segment) -> Accepted:
-        """Begin an exposure; frames missing before it belong to the one that it ends."""
+        """Begin an exposure; frames missing before it belong to the one that it ends.
+
+        What the end of the series announced, and has not come, is expected in the new one.
+        """
         begin = message.first_frame
         if self._exposure is not None:
-            self._exposure.expect_up_to(begin)
+            self._exposure.expect_less(begin)
             begin = self._exposure.next
         closed = self._close_exposure()
         self._segment, self._exposure = message, Exposure(begin, begin)
@@ -312,7 +318,7 @@ class Ledger:
         new = self._exposure.take(max(message.first_frame, self._exposure.first), end)
         n_new = sum(b - a for a, b in new)
         if refused := len(message.frames) - n_new:
-            self.rejected[self._why_refused(message)] += refused
+            self._refuse(message, self._why_refused(message), refused)
         self._suspicions.note(message, n_missed, n_new)
         return [*opening, *(message.cut(a, b) for a, b in new)]
 
@@ -321,8 +327,18 @@ class Ledger:
         if isinstance(message, Projections):
             n_new = sum(len(part.images) for part in new if isinstance(part, Projections))
             if refused := len(message.images) - n_new:
-                self.rejected["duplicate_image"] += refused
+                self._refuse(message, "duplicate_image", refused)
         return new
+
+    def _refuse(self, message: AnyMessage, why: str, n: int) -> None:
+        """Count what is refused; the first for each reason is said."""
+        if not self.rejected[why]:
+            kind = type(message).__name__
+            at = f" from {message.first_frame} on" if isinstance(message, Frames) else ""
+            LOG.info(
+                "refused, and counted from now on: %s (%s%s of %s)", why, kind, at, message.series
+            )
+        self.rejected[why] += n
 
     def _why_refused(self, message: Frames) -> str:
         if self._end is not None and message.end_frame > self._end:

@@ -70,9 +70,10 @@ def _found(snapshot: Snapshot) -> Finding:
 
 
 def _silent(address: str, patience_s: float) -> Finding:
-    parts = urlsplit(address.lstrip("@>"))
     try:
-        socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_S).close()
+        parts = urlsplit(address.lstrip("@>"))
+        if parts.scheme == "tcp":
+            socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_S).close()
     except (OSError, ValueError):
         return Finding("absent", SUBJECT, f"nobody listens at {address}; is hexlive run on?")
     return Finding(

@@ -4,17 +4,20 @@ The data leg blocks and never drops silently. The display leg hangs off the repo
 pace, and can never slow the data leg.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from hexlive.stream.exposure import Tally, Totals
 from hexlive.stream.inbox import NONE_QUEUED, Queued
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import AnyMessage, Frames, Message
+from hexlive.stream.silence import Silence
 
+LOG: Final = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Item = TypeVar("Item", contravariant=True)
 
@@ -181,8 +184,7 @@ def run(
     """
     pace = pace or Pace()
     reporter = _Reporter(source, ledger, reducers, sinks)
-    heard_s = time.monotonic() if ledger.running else None
-    draining = _Draining(source, pace)
+    silence, draining = Silence(began=ledger.running), _Draining(source, pace)
     for message in source:
         if message is not None:
             accepted = ledger.accept(message)
@@ -194,16 +196,17 @@ def run(
                 for reducer in reducers:
                     reducer.add(item)
                 reporter.note(item)
-                heard_s = time.monotonic()
+                silence.end()
 
         if reporter.silent_s > pace.report_interval_s:
             reporter.report()
         if pace.fail_on_gap and not ledger.ended:
             _refuse_gaps(ledger)
-        silent_s = None if heard_s is None else time.monotonic() - heard_s
-        if pace.over(ledger, silent_s) or draining.done(message):
+        if pace.over(ledger, silence.lasted_s()) or draining.done(message):
             break
 
+    if left := _queued(source).now_bytes:
+        LOG.info("%d bytes that had arrived were not taken any more: the run is over.", left)
     closed = ledger.finish()
     if closed is not None:
         reporter.report(closed=closed)
@@ -225,7 +228,7 @@ class _Draining:
     """After a stop is asked for: whether what a live source had here already has been taken."""
 
     def __init__(self, source: Source, pace: Pace) -> None:
-        self._live, self._pace = source.live, pace
+        self._source, self._pace = source, pace
         self._since_s: float | None = None
 
     def done(self, message: AnyMessage | None) -> bool:
@@ -234,7 +237,12 @@ class _Draining:
             return False
         now_s = time.monotonic()
         self._since_s = self._since_s or now_s
-        return not self._live or message is None or now_s - self._since_s > self._pace.drain_s
+        empty = message is None and not _queued(self._source).now_bytes
+        return not self._source.live or empty or now_s - self._since_s > self._pace.drain_s
+
+
+def _queued(source: Source) -> Queued:
+    return source.queued if isinstance(source, Queueing) else NONE_QUEUED
 
 
 def _refuse_gaps(ledger: Ledger) -> None:
@@ -285,7 +293,7 @@ class _Reporter:
             rejected=self._ledger.rejected + source.rejected,
             rate_hz=self._n_frames / elapsed_s if elapsed_s > 0 else 0.0,
             backlog_ms=None if stopped else self._backlog_ms,
-            queued=source.queued if isinstance(source, Queueing) else NONE_QUEUED,
+            queued=_queued(source),
             suspicions=self._ledger.suspicions,
         )
         for sink in self._sinks:

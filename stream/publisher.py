@@ -43,6 +43,11 @@ class Publisher:
     folder
         Where the result goes; its free room is shown.
 
+    Attributes
+    ----------
+    address
+        The endpoint as bound, with its real port.
+
     Raises
     ------
     AddressError
@@ -63,19 +68,29 @@ class Publisher:
         self._last: Snapshot | None = None
         self._adviser = Adviser(config, recording)
         self._advice: list[Advice] = []
-        self._endpoint = Endpoint(
+        self._endpoint = self._opened(address)
+
+    def reopen(self) -> None:
+        """Listen at the same address again after `close`; what was said before is no news again.
+
+        Raises
+        ------
+        AddressError
+            The address cannot be bound.
+        """
+        self._endpoint = self._opened(self.address)
+
+    def _opened(self, address: str) -> Endpoint:
+        endpoint = Endpoint(
             zmq.PUB,
             address,
             bind=True,
             high_water_mark=QUEUED_MESSAGES,
             linger_ms=LINGER_MS,
-            keys=config.security.folder,
+            keys=self._config.security.folder,
         )
-
-    @property
-    def address(self) -> str:
-        """The endpoint as bound, with its real port."""
-        return self._endpoint.address
+        self.address = endpoint.address
+        return endpoint
 
     def put(self, report: Report) -> None:
         """Publish a report; nothing to wait for, nothing queued."""

@@ -95,7 +95,7 @@ class RecordingWriter:
                 self._append_projections(message)
                 return
             case Start(rows=rows, columns=columns):
-                self._make_frame_store((rows, columns))
+                self._frame_store((rows, columns))
             case ScanStart():
                 self._make_scan(message)
         self._log(bytes(encode(message)[0]))
@@ -122,11 +122,12 @@ class RecordingWriter:
         if self._empty:
             self._path.unlink(missing_ok=True)
 
-    def _make_frame_store(self, shape: tuple[int, int]) -> None:
+    def _frame_store(self, shape: tuple[int, int]) -> WholeFrames | ListedFrames:
+        """Where frames go; made for the first, as a recorder may come too late for the start."""
         if self._frame_shape not in (None, shape):
             raise OSError("the frame size changed in the middle of the recording")
-        if self._frame_shape is not None:
-            return
+        if self._frames is not None:
+            return self._frames
         self._file.make(Group("/entry/instrument", "NXinstrument"))
         self._file.make(Group(DETECTOR, "NXdetector"))
         self._frames = (
@@ -138,11 +139,12 @@ class RecordingWriter:
         self._file.make(Column(BATCH_TIMESTAMP, "<f8", along=BATCH_POSITION))
         self._file.make(Mark("/", {"default": "entry"}))
         self._frame_shape = shape
+        return self._frames
 
     def _append_frames(self, message: Frames) -> None:
-        assert self._frames is not None
-        position = self.n_frames
-        self._frames.append(message.frames)
+        _, rows, columns = message.frames.shape
+        store, position = self._frame_store((rows, columns)), self.n_frames
+        store.append(message.frames)
         numbers = np.arange(message.first_frame, message.end_frame, dtype=np.uint64)
         self._file.append(FRAME_NUMBER, numbers)
         self._file.append(BATCH_POSITION, [position])
@@ -253,7 +255,7 @@ class Recorder:
             self._fail(error)
         try:
             self._writer.close()
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # as above
             if not self.failed:
                 self._fail(error)
             advice = f"hexlive recover {self._path} has what was recorded so far."

@@ -56,6 +56,7 @@ class Continuation:
         self._resumes = before is not None
         self._before = before or RunFile(made_with=made_with)
         self._recording: Path | None = None
+        self._begun = False
 
     @property
     def notes(self) -> list[str]:
@@ -73,7 +74,7 @@ class Continuation:
         FileError
             The folder cannot be written to.
         """
-        before = self._before
+        before, self._begun = self._before, True
         if recording is not None and before.recordings:
             recording = _next_name(recording, before.recordings)
         new = [str(recording)] if recording else []
@@ -124,8 +125,12 @@ class Continuation:
         try:
             yield
         except BaseException as error:
-            if isinstance(error, GapError) or self._folder.empty:
+            if isinstance(error, GapError) or (self._begun and self._folder.empty):
                 self._folder.remove()
+            elif self._begun:
+                LOG.warning(
+                    "%s is kept: started again, the run goes on from it.", self._folder.path
+                )
             raise
         self._folder.remove()
 

@@ -1,10 +1,11 @@
 """The sending end of the data leg, and the pace at which frames leave."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import zmq
@@ -13,7 +14,8 @@ from hexlive.stream.model import Frames, Message
 from hexlive.stream.sockets import MB, POLL_MS, Endpoint
 from hexlive.stream.wire import Buffer, encode
 
-LINGER_MS: Final = 10_000
+LINGER_MS: Final = 40_000  # a receiver may stall for half a minute, and loses nothing
+STOPPED_LINGER_MS: Final = 10_000
 LATE_S: Final = 1.0
 LONGEST_S: Final = 10.0
 NAP_S: Final = 0.05
@@ -62,29 +64,32 @@ class ZmqSender:
             address,
             bind=False,
             high_water_mark=FEWEST_MESSAGES,
-            linger_ms=LINGER_MS,
             keys=keys,
         )
 
     def send(self, message: Message) -> bool:
         """Send one message; False if asked to stop before a receiver could take it."""
-        socket, parts = self._endpoint.socket, self._packed(message)
-        waits = 0
-        while not socket.poll(POLL_MS, zmq.POLLOUT):
+        parts, waits = self._packed(message), 0
+        while not self._put(parts, POLL_MS):
             if self._should_stop():
                 return False
             waits += 1
             if waits == PATIENCE_WAITS:
                 self._say_waiting()
-        socket.send_multipart(parts, copy=False)
         return True
 
     def try_send(self, message: Message) -> bool:
         """Send one message if it can be queued at once; False if not, and it is not sent."""
-        parts = self._packed(message)
-        if not self._endpoint.socket.poll(0, zmq.POLLOUT):
+        return self._put(self._packed(message), 0)
+
+    def _put(self, parts: list[Buffer], timeout_ms: int) -> bool:
+        """Queue a message if there is room in time; the receiver may leave between two looks."""
+        if not self._endpoint.socket.poll(timeout_ms, zmq.POLLOUT):
             return False
-        self._endpoint.socket.send_multipart(parts, copy=False)
+        try:
+            self._endpoint.socket.send_multipart(parts, zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            return False
         return True
 
     def _packed(self, message: Message) -> list[Buffer]:
@@ -108,34 +113,106 @@ class ZmqSender:
                 return
 
     def close(self) -> None:
-        """Deliver what is queued (10 s at most), then close."""
+        """Deliver what is queued, then close; say so where it was not taken in time."""
+        linger_ms = STOPPED_LINGER_MS if self._should_stop() else LINGER_MS
+        self._endpoint.socket.linger = linger_ms
+        began_s = time.monotonic()
         self._endpoint.close()
+        if 1e3 * (time.monotonic() - began_s) >= linger_ms:
+            LOG.warning(
+                "the receiver did not take what was queued within %g s: the last messages are lost",
+                linger_ms / 1e3,
+            )
+
+
+class Late(NamedTuple):
+    """So many batches, and how late they left: sum, sum of squares, most."""
+
+    n: int
+    total_s: float
+    squares_s2: float
+    most_s: float
+
+
+class Punctuality:
+    """How late batches left behind the moment at which their last frame was read out.
+
+    Attributes
+    ----------
+    n_frames, seconds
+        What has left, and the time from the first batch to the last.
+    """
+
+    def __init__(self) -> None:
+        self.n_frames, self.seconds = 0, 0.0
+        self._began_s: float | None = None
+        self._late = Late(0, 0.0, 0.0, 0.0)
+        self._n_begun = 0
+
+    def note(self, n_frames: int, late_s: float | None) -> None:
+        """A batch has left, so late; None: as soon as it could."""
+        now_s = time.monotonic()
+        self._began_s = now_s if self._began_s is None else self._began_s
+        self.n_frames, self.seconds = self.n_frames + n_frames, now_s - self._began_s
+        if late_s is not None:
+            n, total_s, squares_s2, most_s = self._late
+            self._late = Late(n + 1, total_s + late_s, squares_s2 + late_s**2, max(most_s, late_s))
+
+    def begin(self) -> None:
+        """The clock starts, or starts anew."""
+        self._n_begun += 1
+
+    def __str__(self) -> str:
+        """One line."""
+        words = f"{self.n_frames:,} frames in {self.seconds:.1f} s"
+        n, total_s, squares_s2, most_s = self._late
+        if not n:
+            return words
+        mean_s = total_s / n
+        jitter_s = math.sqrt(max(0.0, squares_s2 / n - mean_s**2))
+        words += (
+            f"; batches left {1e3 * mean_s:.2f} ms late, jitter {1e3 * jitter_s:.2f} ms rms, "
+            f"{1e3 * most_s:.1f} ms at most"
+        )
+        n_again = self._n_begun - 1
+        return f"{words}; the clock started anew: {n_again}" if n_again > 0 else words
 
 
 def paced(
     messages: Iterable[Message],
     rate_hz: float | None,
     should_stop: Callable[[], bool] = lambda: False,
+    punctuality: Punctuality | None = None,
 ) -> Iterator[Message]:
     """Let frames pass at ``rate_hz`` and stamp them with the present time; None: at once.
 
     A batch leaves when its last frame would have been read out, by its number, so that lost frames
     take their time too. The clock starts anew when a second late (a receiver that was behind, a CT
     scan in between), rather than catching up in a burst, and at gaps of more than ten seconds.
+
+    Parameters
+    ----------
+    punctuality
+        Told how late each batch leaves.
     """
     begin_s, begin_frame = time.monotonic(), None
+    punctuality = punctuality or Punctuality()
     for message in messages:
         if not isinstance(message, Frames):
             yield message
             continue
+        due_s = None
         if rate_hz is not None:
             now_s = time.monotonic()
             due_s = begin_s + (message.end_frame - (begin_frame or 0)) / rate_hz
             if begin_frame is None or not now_s - LATE_S < due_s < now_s + LONGEST_S:
                 begin_s, begin_frame = now_s, message.first_frame
                 due_s = now_s + len(message.frames) / rate_hz
+                punctuality.begin()
             _sleep_until(due_s, should_stop)
+        late_s = None if due_s is None else time.monotonic() - due_s
         yield msgspec.structs.replace(message, timestamp_s=time.time())
+        punctuality.note(len(message.frames), late_s)  # it was taken, or nobody would ask on
 
 
 def _sleep_until(due_s: float, should_stop: Callable[[], bool]) -> None:

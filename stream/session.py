@@ -32,7 +32,7 @@ from hexlive.stream.resume import Continuation
 from hexlive.stream.sinks import ResultFile, Thinned
 from hexlive.stream.sources import ZmqSource
 from hexlive.stream.stopping import Stop
-from hexlive.stream.supervision import SupervisedPublisher
+from hexlive.stream.supervision import Guarded, SupervisedPublisher
 
 BYTES_PER_PIXEL: Final = 2
 LIVEVIEW: Final = "odin+"
@@ -175,7 +175,8 @@ def run_session(
             displays.append(publisher)
             on_publish(publisher.address)
         if source.live:
-            displays += stack.enter_context(reported(config, lambda: _recording(recorders)))
+            further = stack.enter_context(reported(config, lambda: _recording(recorders)))
+            displays += [Guarded(sink) for sink in further]
         recording = kept.begin(outputs.recording) if kept else outputs.recording
         if recording:
             recorders.append(Recorder(recording, listing))
@@ -183,6 +184,8 @@ def run_session(
         tapes: list[Sink[Message]] = [*recorders]
         sinks: list[Sink[Report]] = [result, OccupancyWatch(), *displays]
         pace = _pace(config, stop, displayed=bool(displays))
+        if not source.live:
+            pace = replace(pace, should_stop=lambda: stop.asked() or result.fault is not None)
         if kept:
             resumed = kept.resume(source, parts, next(iter(recorders), None), result)
             source, tapes = resumed.source, [resumed.tape]
@@ -194,6 +197,8 @@ def run_session(
         report = run(source, parts.ledger, reducers, [*tapes, *watchers], sinks, pace)
         if stop.asked() and not source.live:
             raise InterruptedError("Stopped before the end of the file; no result was written.")
+        if result.fault:
+            raise OSError(result.fault)
         if not report.totals.expected and not _scans(report):
             result.discard()
     return Outcome(report=report, recording=_recording(recorders))
@@ -332,9 +337,7 @@ def display_leg(
     folder: Path | None = None,
 ) -> Iterator[SupervisedPublisher]:
     """A publisher that tells its monitors when the run ends in an error."""
-    publisher = SupervisedPublisher(
-        lambda at: Publisher(at, config, recording, written, folder), address
-    )
+    publisher = SupervisedPublisher(Publisher(address, config, recording, written, folder))
     try:
         yield publisher
     except Exception as error:

@@ -1,5 +1,6 @@
 """Where reports go: the result file (NeXus/HDF5), whole or absent."""
 
+import logging
 import math
 import platform
 import shlex
@@ -14,6 +15,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
+from hexlive.stream.disk import claim
 from hexlive.stream.drift import DriftResult, write_drift
 from hexlive.stream.files import FileError, new_group, part_of, publish, require_room
 from hexlive.stream.model import CtView
@@ -26,10 +28,14 @@ CT_NUMBERS: Final = (
     "ra_um", "ra_sigma_um", "rq_um", "rq_sigma_um", "anode_volume_um3", "anode_volume_sigma_um3",
 )  # fmt: skip
 REGION_OF: Final = {"cathode": 1, "electrolyte": 2, "anode": 3}
+LOG: Final = logging.getLogger(__name__)
 
 
 class ResultFile:
     """The result of a run: written beside its final name, renamed when complete.
+
+    Where it cannot be written (disk full, folder gone), the run may go on without it: that is said
+    at once, and `close` fails.
 
     Parameters
     ----------
@@ -38,19 +44,28 @@ class ResultFile:
     process
         What to store in ``/entry/process``: name to text.
 
+    Attributes
+    ----------
+    fault
+        Why there will be no result; None: there will be one.
+
     Raises
     ------
     FileError
-        The folder cannot be written to.
+        The folder cannot be written to, or another run is writing this result.
     """
 
     def __init__(self, path: Path, energy_edges_kev: Any, process: dict[str, str]) -> None:
         self.path, self._part = path, part_of(path)
         self._edges = energy_edges_kev
+        self.fault: str | None = None
         try:
-            self._file = h5py.File(self._part, "w")
+            self._disk = claim(self._part)
+        except BlockingIOError as error:
+            raise FileError(f"Cannot write {path}: another run is writing it.") from error
         except OSError as error:
             raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+        self._file = h5py.File(self._disk, "w")
         self._entry = new_group(self._file, "entry", "NXentry")
         self._file.attrs["default"] = "entry"
         _write_process(self._entry, process)
@@ -61,27 +76,48 @@ class ResultFile:
         """Write an exposure that is over; keep the last report for what comes at the end."""
         self._last = report
         result = report.find(ComptonResult)
-        if report.final and result is not None and result.segment is not None:
-            require_room(self._part, result.counts.spectra.nbytes)
-            self._n_segments += 1
-            name = f"segment_{self._n_segments:04d}"
-            write_segment(new_group(self._entry, name), report, result, self._edges)
-            self._entry.attrs["default"] = name
+        if report.final and result is not None and result.segment is not None and not self.fault:
+            try:
+                self._write_exposure(report, result)
+            except OSError as error:
+                self.fault = f"No result: {error}"
+                LOG.error("%s A live run goes on without it.", self.fault)
 
     def close(self) -> None:
-        """Write components, trend, CT and cycler, then give the file its name."""
+        """Write components, trend, CT and cycler, then give the file its name.
+
+        Raises
+        ------
+        OSError
+            The disk is full or gone, or was before.
+        """
         if not self._file:
             return
-        require_room(self._part, 0)
+        if self.fault:
+            raise OSError(self.fault)
+        require_room(self.path, 0)
         if self._last is not None:
             self._write_whole_run(self._last)
         self._file.close()
+        self._disk.require_sound()
         publish(self._part, self.path)
+        self._disk.close()
 
     def discard(self) -> None:
         """Give up: leave nothing behind."""
         self._file.close()
-        self._part.unlink(missing_ok=True)
+        if not self._disk.closed:
+            self._part.unlink(missing_ok=True)
+            self._disk.close()
+
+    def _write_exposure(self, report: Report, result: ComptonResult) -> None:
+        require_room(self.path, result.counts.spectra.nbytes)
+        self._n_segments += 1
+        name = f"segment_{self._n_segments:04d}"
+        write_segment(new_group(self._entry, name), report, result, self._edges)
+        self._entry.attrs["default"] = name
+        self._file.flush()
+        self._disk.require_sound()
 
     def _write_whole_run(self, report: Report) -> None:
         totals = report.totals

@@ -10,9 +10,10 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from hexlive.stream.keys import secure
+from hexlive.stream.wire import MAX_PART_BYTES
 
 POLL_MS: Final = 50
-MAX_MESSAGE_BYTES: Final = 256 << 20
+MAX_PORT: Final = 65_535
 MB: Final = 1_000_000
 REFUSED: Final = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 # The peer left in the middle: with keys it is mostly one without, otherwise a monitor that closed.
@@ -60,10 +61,11 @@ class Endpoint:
     ) -> None:
         bind = {"@": True, ">": False}.get(address[:1], bind)
         where = address.lstrip("@>")
+        _require_port(where)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(kind)
         self.socket.hwm = high_water_mark  # ZeroMQ heeds options only before bind or connect
-        self.socket.maxmsgsize = MAX_MESSAGE_BYTES
+        self.socket.maxmsgsize = MAX_PART_BYTES
         # A sender queues only for a peer that is there. A receiver would throw away what it has not
         # read when its peer leaves.
         self.socket.immediate = kind == zmq.PUSH
@@ -106,6 +108,13 @@ class Endpoint:
         if self._authenticator is not None:
             self._authenticator.stop()
         self._context.term()
+
+
+def _require_port(address: str) -> None:
+    """ZeroMQ takes a number that is no port modulo 65536: somewhere else."""
+    port = address.rpartition(":")[2]
+    if address.startswith("tcp://") and port.isdecimal() and int(port) > MAX_PORT:
+        raise AddressError(f"{address} cannot be used: ports go up to {MAX_PORT}.")
 
 
 def is_local(address: str) -> bool:

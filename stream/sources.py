@@ -1,5 +1,6 @@
 """Where messages come from: a ZeroMQ socket here, files in ``hexlive.stream.recordings``."""
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from hexlive.stream.model import AnyMessage
 from hexlive.stream.sockets import MB, POLL_MS, Endpoint
 from hexlive.stream.wire import WireError, decode
 
+LOG: Final = logging.getLogger(__name__)
 # In ZeroMQ itself; what waits longer waits in the inbox. With keys and a mark of 1 nothing arrives.
 SOCKET_MESSAGES: Final = 4
 
@@ -44,7 +46,7 @@ class ZmqSource:
         )
         self._inbox = Inbox(high_water_mark_mb * MB)
         self._refused = 0
-        self._fault: zmq.ZMQError | None = None
+        self._fault: Exception | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._receive, name="inbox", daemon=True)
         self._thread.start()
@@ -63,7 +65,7 @@ class ZmqSource:
         while True:
             parts = self._inbox.take(POLL_MS / 1000)
             if self._refused:
-                self.rejected["handshake"] = self._refused
+                self._note_refused()
             if self._fault is not None:
                 raise self._fault
             yield None if parts is None else self._decoded(parts)
@@ -72,8 +74,15 @@ class ZmqSource:
         try:
             return decode([part.buffer for part in parts])
         except WireError as error:
+            if not self.rejected[error.reason]:
+                LOG.warning("a message was not taken: %s", error)
             self.rejected[error.reason] += 1
             return None
+
+    def _note_refused(self) -> None:
+        if not self.rejected["handshake"]:
+            LOG.warning("a peer was turned away: its keys are not listed, or it is no ZeroMQ.")
+        self.rejected["handshake"] = self._refused
 
     def _receive(self) -> None:
         """Off the socket, into the inbox; its full inbox is what makes the sender wait."""
@@ -88,7 +97,7 @@ class ZmqSource:
                     self._inbox.put(socket.recv_multipart(copy=False))
                 if self._endpoint.events in ready:
                     self._refused = self._endpoint.refused()
-        except zmq.ZMQError as error:
+        except Exception as error:  # the thread ends here: whatever it was, the run must hear of it
             self._fault = error
 
     def close(self) -> None:

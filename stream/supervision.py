@@ -1,4 +1,4 @@
-"""A display leg that is opened again when it fails: no screen may end a run."""
+"""A display leg that is opened again when it fails: no screen, and no archiver, may end a run."""
 
 import logging
 from collections.abc import Callable
@@ -7,59 +7,44 @@ from typing import Final
 
 import zmq
 
-from hexlive.stream.pipeline import Report
+from hexlive.stream.pipeline import Report, Sink
 from hexlive.stream.publisher import Publisher
 
 LOG: Final = logging.getLogger(__name__)
 
 
 class SupervisedPublisher:
-    """A publisher in whose place another is opened when it fails.
-
-    Parameters
-    ----------
-    opened
-        Opens one at an address.
-    address
-        Where; the port that was found free at first is kept.
+    """A publisher that is opened again when it fails, at the port that was found free at first.
 
     Attributes
     ----------
     n_failed
         Snapshots that were not published.
-
-    Raises
-    ------
-    AddressError
-        The address cannot be bound at first.
     """
 
-    def __init__(self, opened: Callable[[str], Publisher], address: str) -> None:
-        self._opened = opened
-        self._publisher: Publisher | None = opened(address)
-        self.address, self.n_failed = self._publisher.address, 0
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher, self._broken = publisher, False
+        self.address, self.n_failed = publisher.address, 0
 
     def put(self, report: Report) -> None:
         """Publish a report, or count that it could not be."""
-        if self._publisher is None:
-            self._try(self._open)
-        if (publisher := self._publisher) is not None:
-            self._try(lambda: publisher.put(report))
+        if self._broken:
+            self._broken = False
+            self._try(self._publisher.reopen)
+        if not self._broken:
+            self._try(lambda: self._publisher.put(report))
 
     def fail(self, why: str) -> None:
         """Tell monitors that the run has ended in an error."""
-        if (publisher := self._publisher) is not None:
-            self._try(lambda: publisher.fail(why))
+        if not self._broken:
+            self._try(lambda: self._publisher.fail(why))
 
     def close(self) -> None:
         """Let the last snapshot out, then close."""
-        if self._publisher is not None:
+        if not self._broken:
             self._try(self._publisher.close)
         if self.n_failed:
             LOG.warning("Snapshots not published: %d.", self.n_failed)
-
-    def _open(self) -> None:
-        self._publisher = self._opened(self.address)
 
     def _try(self, action: Callable[[], None]) -> None:
         try:
@@ -68,7 +53,27 @@ class SupervisedPublisher:
             if not self.n_failed:
                 LOG.error("Publishing failed (%s). It is tried again; the run goes on.", error)
             self.n_failed += 1
-            broken, self._publisher = self._publisher, None
-            if broken is not None:
-                with suppress(zmq.ZMQError):
-                    broken.close()
+            self._broken = True
+            with suppress(zmq.ZMQError):
+                self._publisher.close()
+
+
+class Guarded:
+    """A sink for others than monitors: when it fails, that is said, and the run goes on without."""
+
+    def __init__(self, sink: Sink[Report]) -> None:
+        self._sink, self._broken = sink, False
+
+    def put(self, report: Report) -> None:
+        """Pass a report on, until that fails."""
+        if self._broken:
+            return
+        try:
+            self._sink.put(report)
+        except Exception as error:  # whatever it was: the data leg goes on
+            self._broken = True
+            LOG.error("%s failed (%s); the run goes on without.", type(self._sink).__name__, error)
+
+    def close(self) -> None:
+        """Close the sink."""
+        self._sink.close()

@@ -15,10 +15,19 @@ import numpy as np
 
 from hexlive.stream.drawable import drawable
 from hexlive.stream.listing import frames_of, list_fault
-from hexlive.stream.model import AnyMessage, EventList, Frames, Message, Projections, Snapshot
+from hexlive.stream.model import (
+    AnyMessage,
+    EventList,
+    Frames,
+    Message,
+    Projections,
+    ScanStart,
+    Snapshot,
+)
 
 MAX_HEADER_BYTES: Final = 4 << 20
 MAX_PARTS: Final = 64
+MAX_PART_BYTES: Final = 256 << 20  # the sockets refuse more
 MAX_DIMENSIONS: Final = 4
 MAX_WORDS: Final = 300  # of an error, whatever it quotes
 MAX_IMAGE_KEY: Final = 3
@@ -162,6 +171,8 @@ def _check(message: AnyMessage | EventList) -> None:
                 raise WireError("shape: images, image_key and angles_deg differ in length.")
             if not np.isfinite(angles).all() or key.max() > MAX_IMAGE_KEY:
                 raise WireError("values: an angle is not finite, or an image_key is above 3.")
+        case ScanStart(rows=rows, columns=columns) if 2 * rows * columns > MAX_PART_BYTES:
+            raise WireError(f"shape: no image of {rows} x {columns} pixels fits into a message.")
         case EventList() if fault := list_fault(message):
             raise WireError(fault)
         case Snapshot() if not drawable(message):

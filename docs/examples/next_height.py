@@ -22,16 +22,16 @@ def main(address: str, n_heights: int) -> None:
     socket = zmq.Context().socket(zmq.SUB)
     socket.subscribe(b'{"type":"advice"')
     socket.connect(address)
-    height, status, seen = 1, "running", 0
+    height, status = 1, "running"
     while height < n_heights and status == "running":
         message = json.loads(socket.recv())
         status = message["status"]
         for advice in message["advice"]:
             enough = advice["subject"] == "compton_counts" and advice["change"] == "rising"
-            if enough and advice["number"] > seen and height < n_heights:
-                height += 1
+            # It is said of an exposure, and said again when the run was killed and goes on.
+            if enough and height <= advice["segment"] < n_heights:
+                height = advice["segment"] + 1
                 move_to(height)
-            seen = max(seen, advice["number"])
 
 
 if __name__ == "__main__":

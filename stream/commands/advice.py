@@ -1,5 +1,6 @@
 """``hexlive advice``: what a running pipeline advises, as lines for people and programs."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -18,6 +19,8 @@ from hexlive.stream.wire import WireError, decode
 
 TOPIC = b'{"type":"advice"'
 QUEUED = 16
+SILENT_POLLS = 200  # 10 s
+LOG = logging.getLogger(__name__)
 
 
 def advice(
@@ -46,9 +49,14 @@ def listen(address: str, keys: Path | None, stop: Stop) -> Iterator[Advice]:
     with closing(endpoint):
         endpoint.socket.subscribe(TOPIC)
         known: AdviceList | None = None
+        n_silent = 0
         while not stop.asked():
+            n_silent += 1
+            if n_silent == SILENT_POLLS:
+                LOG.warning("nothing comes from %s: no run has begun there, or it is dead", address)
             if not endpoint.socket.poll(POLL_MS):
                 continue
+            n_silent = 0
             try:
                 newest = decode(endpoint.socket.recv_multipart())
             except WireError:
@@ -65,5 +73,4 @@ def news(known: AdviceList | None, newest: AdviceList) -> list[Advice]:
     """What a list has that the one before had not; of the first one, what holds."""
     if known is None or newest.sequence < known.sequence:  # another run has taken over the address
         return [item for item in newest.advice if item.change == "rising"]
-    seen = max((item.number for item in known.advice), default=0)
-    return [item for item in newest.advice if item.number > seen]
+    return [item for item in newest.advice if item not in known.advice]

@@ -35,7 +35,7 @@ from hexlive.stream.pipeline import Pace
 from hexlive.stream.pipeline import run as run_pipeline
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.recordings import FileSource, open_file
-from hexlive.stream.sending import ZmqSender, paced
+from hexlive.stream.sending import Punctuality, ZmqSender, paced
 from hexlive.stream.session import (
     Outputs,
     live_source,
@@ -90,6 +90,8 @@ def run(
         if fresh and (aside := checkpoint.move_aside()):
             say(f"the checkpoint of an earlier run is kept as {aside}")
         say(f"listening on {source.address}; Ctrl-C ends the run")
+        if outputs.result.exists():
+            say(f"{outputs.result} is there, and is replaced when this run ends")
         outcome = run_session(
             source,
             config,
@@ -99,6 +101,7 @@ def run(
             checkpoint=checkpoint,
             stop=stop,
             progress=progress,
+            on_publish=lambda address: say(f"publishing on {address}"),
         )
     conclude(outcome, outputs)
 
@@ -144,18 +147,25 @@ def replay(
     keys: KeysFolder = None,
     checked: Checked = False,
 ) -> None:
-    """Send a recording as a stream.
+    """Send a recording as a stream; says at the end how even its pace was.
 
     Example: hexlive replay recording.h5 --to tcp://127.0.0.1:5555 --rate max
     """
-    speed_hz = rate_hz(rate)
+    speed_hz, punctuality = rate_hz(rate), Punctuality()
     source = open_file(file, dataset)
+    if source.listing_adu is not None:
+        say(
+            f"{file} holds lists of the pixels from {source.listing_adu.min():g} ADU on: whatever "
+            "lay below is sent as 0 ADU, so only counts of hits above are those of the run."
+        )
     listing = listing_adu(sparse, source.shape)
     with (
         stop_on_signals() as stop,
         closing(ZmqSender(address, should_stop=stop.asked, keys=keys, checked=checked)) as sender,
     ):
-        sender.send_all(listed(paced(_series(source, loop), speed_hz, stop.asked), listing))
+        messages = paced(_series(source, loop), speed_hz, stop.asked, punctuality)
+        sender.send_all(listed(messages, listing))
+    say(f"{file}: {punctuality}")
 
 
 def _series(source: FileSource, loop: bool) -> Iterator[Message]:

@@ -24,7 +24,7 @@ from hexlive.stream.config import Config, ConfigError, load_config
 from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.listing import listed
 from hexlive.stream.recorder import RecordingWriter
-from hexlive.stream.sending import ZmqSender, paced
+from hexlive.stream.sending import Punctuality, ZmqSender, paced
 from hexlive.stream.simulator.scene import FLAT_COUNTS, LINES_COUNTS
 from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 from hexlive.stream.simulator.truth import truth
@@ -118,12 +118,14 @@ def simulate(
         _write(simulator, config, out, calibration, truth_file)
     elif address is not None:
         _write_beside(simulator, config, calibration, truth_file)
+        punctuality = Punctuality()
         with stop_on_signals() as stop:
             keys = keys or config.security.folder
             sender = ZmqSender(address, should_stop=stop.asked, keys=keys, checked=checked)
             with closing(sender):
-                messages = paced(simulator.messages(started_s=time.time()), speed_hz, stop.asked)
-                sender.send_all(listed(messages, listing))
+                made = simulator.messages(started_s=time.time())
+                sender.send_all(listed(paced(made, speed_hz, stop.asked, punctuality), listing))
+            say(f"{address}: {punctuality}")
 
 
 def _refuse_targets(address: str | None, out: Path | None, sparse: str | None) -> None:

@@ -87,7 +87,7 @@ class FolderWatch:
             path = self._folder / name
             try:
                 n_images = _count_images(path, cut_short=over)
-            except (OSError, ValueError, KeyError) as error:
+            except Exception as error:  # other programs write anything; the next file is looked at
                 if name not in self._waiting:
                     LOG.info("%s is not a finished scan yet: %s", path, error)
                 self._waiting.add(name)

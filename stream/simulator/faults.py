@@ -196,9 +196,9 @@ def flipped_in_blob(messages: Messages, random: np.random.Generator) -> Injected
 
 
 def end_twice(messages: Messages, random: np.random.Generator) -> Injected:
-    """The end is announced twice, and a batch before it is lost."""
-    gone = _without(messages, {_batches(messages)[2]})
-    return Injected([*gone.sent, gone.sent[-1]], gone.survivors)
+    """The end is announced twice, and a batch just before it is lost, which is waited for."""
+    gone = _without(messages, {_batches(messages)[-1]})
+    return Injected([*gone.sent, gone.sent[-1]], gone.survivors, Counter(repeated_end=1))
 
 
 def end_before_data(messages: Messages, random: np.random.Generator) -> Injected:
@@ -206,6 +206,14 @@ def end_before_data(messages: Messages, random: np.random.Generator) -> Injected
     last = max(i for i, message in enumerate(messages) if isinstance(message, Segment))
     *rest, end = messages
     moved = [*rest[: last + 1], end, *rest[last + 1 :]]
+    return Injected([packed(each) for each in moved], moved)
+
+
+def end_before_segment(messages: Messages, random: np.random.Generator) -> Injected:
+    """The end overtakes the last segment with all of its frames."""
+    last = max(i for i, message in enumerate(messages) if isinstance(message, Segment))
+    *rest, end = messages
+    moved = [*rest[:last], end, *rest[last:]]
     return Injected([packed(each) for each in moved], moved)
 
 
@@ -255,7 +263,7 @@ FAULTS: Final[dict[str, Fault]] = {
         sound, lost_batches, lost_burst, lost_frames, duplicates, reordered, late_for_its_segment,
         truncated, part_missing, part_too_many, wrong_dtype, wrong_length, wrong_shape, huge_sizes,
         garbage, deep_json, unknown_type, flipped_in_header, flipped_in_blob, end_twice,
-        end_before_data, late_join, sender_starts_again, series_changes, no_end,
+        end_before_data, end_before_segment, late_join, sender_starts_again, series_changes, no_end,
     )
 }  # fmt: skip
 

@@ -1,9 +1,10 @@
 """A small synthetic experiment."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from itertools import cycle
 from pathlib import Path
 from socket import create_server
 
@@ -18,6 +19,8 @@ SHAPE = (12, 10)
 BATCH = 64
 BATCHES = 3
 LONG_BATCHES = 20
+LAST_PORT = 32_768  # from here on systems give ports out
+PORTS = cycle(range(16_384 + os.getpid() * 64 % 8_192, LAST_PORT))
 
 
 @pytest.fixture
@@ -118,10 +121,21 @@ def sound_messages() -> list[AnyMessage]:
 
 @pytest.fixture
 def free_addresses() -> list[str]:
-    """Loopback addresses that nothing listens on now."""
-    with ExitStack() as stack:
-        servers = [stack.enter_context(create_server(("127.0.0.1", 0))) for _ in range(2)]
-        return [f"tcp://127.0.0.1:{server.getsockname()[1]}" for server in servers]
+    """Loopback addresses that nothing listens on now.
+
+    Their ports are none that the system gives to whoever asks for any, or connects; so only another
+    process of these tests could take one, and each begins elsewhere.
+    """
+    free = (port for port in PORTS if _is_free(port))
+    return [f"tcp://127.0.0.1:{next(free)}" for _ in range(2)]
+
+
+def _is_free(port: int) -> bool:
+    try:
+        create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ HOSTILE: Final[dict[str, tuple[Parts, str]]] = {
     "two messages in one": ([end("1")[0] * 2], "header"),
     "array": ([b"[" + end("1")[0] + b"]"], "header"),
     "header too long": ([b" " * (5 << 20)], "header"),
+    "message in a header too long": ([end("1")[0] + b" " * (4 << 20)], "header"),
     "deep array": ([b"[" * DEEP], "header"),
     "deep where an array belongs": (
         [b'{"type":"frames","v":1,"series":"s","first_frame":0,"timestamp_s":0,"frames":'
@@ -121,6 +122,9 @@ HOSTILE: Final[dict[str, tuple[Parts, str]]] = {
     "no pixels": ([header("start", rows=0, columns=1, frame_rate_hz=1, started_s=0)], "header"),
     "a frame of 2^32 pixels": (
         [header("start", rows=65536, columns=65536, frame_rate_hz=1, started_s=0)], "header",
+    ),
+    "an image of 2^32 pixels": (
+        [header("scan_start", scan=1, rows=65536, columns=65536, n_images=1, pixel_um=1)], "shape",
     ),
     "blob missing": (frames(shape=[1, 1, 1]), "parts"),
     "blob too many": (frames(b"ab", b"ab", shape=[1, 1, 1]), "parts"),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -11,13 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+import zmq
 
 from hexlive.stream import advice as advice_module
 from hexlive.stream.advice import Adviser
 from hexlive.stream.calibration import Calibration
-from hexlive.stream.commands.advice import news
+from hexlive.stream.commands.advice import listen, news
 from hexlive.stream.config import AdviceSettings, Config
 from hexlive.stream.drift import DriftReducer, DriftResult
 from hexlive.stream.exposure import Totals
@@ -26,6 +29,7 @@ from hexlive.stream.model import Advice, AdviceList, AnyMessage, Segment
 from hexlive.stream.pipeline import Pace, Report, run
 from hexlive.stream.reducers import ComptonReducer
 from hexlive.stream.sending import ZmqSender
+from hexlive.stream.stopping import Stop
 from hexlive.stream.wire import decode, encode
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "next_height.py"
@@ -261,6 +265,38 @@ def test_a_scan_control_moves_on_when_the_counts_suffice(
     assert rising == sorted(set(rising))  # it may have come late, and exposures may be short
     assert rising[-1] == 6
     assert np.all(np.diff([item["number"] for item in items]) > 0)
+
+
+def enough(number: int, segment: int) -> Advice:
+    return Advice(
+        number=number, kind="target", subject="compton_counts", segment=segment, change="rising",
+        value=5.0, target=4.0, unit="", sentence="Enough.", time_s=0.0,
+    )  # fmt: skip
+
+
+def test_a_scan_control_moves_once_though_a_run_that_was_killed_says_it_again() -> None:
+    """Its numbers begin again, and what holds is said again."""
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        port = publisher.bind_to_random_port("tcp://127.0.0.1")
+        with child(sys.executable, EXAMPLE, f"tcp://127.0.0.1:{port}", 3) as control:
+            assert publisher.poll(1e3 * PATIENCE_S)
+            for item in (enough(7, 1), enough(1, 1), enough(1, 1), enough(2, 2)):
+                listed = msgspec.structs.replace(advice_list(0), advice=[item])
+                publisher.send_multipart(encode(listed))
+            assert control.wait(PATIENCE_S) == 0
+            assert control.stdout is not None
+            moves = [json.loads(line)["number"] for line in control.stdout]
+    assert moves == [2, 3]
+
+
+def test_a_listener_that_hears_nothing_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hexlive.stream.commands.advice.SILENT_POLLS", 2)
+    stop = Stop()
+    threading.Timer(0.5, stop.request).start()
+    assert not list(listen("tcp://127.0.0.1:9", None, stop))
+    assert caplog.text.count("nothing comes from tcp://127.0.0.1:9") == 1
 
 
 def test_the_example_is_short() -> None:

@@ -1,5 +1,7 @@
 """The ledger accounts for every frame number exactly once."""
 
+import logging
+
 import msgspec
 import numpy as np
 import pytest
@@ -100,6 +102,21 @@ def test_an_end_that_overtakes_frames_waits_for_them() -> None:
     take(ledger, batch(4, 6))
     assert ledger.complete
     assert ledger.tally().totals.lost == 0
+
+
+def test_an_end_that_overtakes_a_segment_leaves_it_its_frames() -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    take(ledger, start())
+    take(ledger, batch(0, 4))
+    take(ledger, End(series="s", last_frame=9))
+    closed = ledger.accept(Segment(series="s", number=2, first_frame=6, region=1)).closed
+    assert closed is not None
+    assert closed.missing.tolist() == [[4, 6]]
+    assert ledger.tally().missing.tolist() == [[6, 10]]
+    assert frame_numbers(take(ledger, batch(6, 4))) == [6, 7, 8, 9]
+    assert ledger.complete
+    assert not ledger.rejected
+    assert ledger.totals() == (10, 8)
 
 
 def test_frames_after_the_announced_last_one_are_refused() -> None:
@@ -265,3 +282,15 @@ def test_an_end_that_overtakes_every_frame_waits_for_them() -> None:
     take(ledger, batch(0, 10))
     assert ledger.complete
     assert ledger.totals() == (10, 10)
+
+
+def test_the_first_refusal_of_each_kind_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ledger = Ledger(SHAPE, 9000.0)
+    for message in (start(), batch(0, 4), batch(0, 4), batch(2, 2), start()):
+        take(ledger, message)
+    assert ledger.rejected == {"duplicate": 6, "repeated_start": 1}
+    assert [record.message for record in caplog.records] == [
+        "refused, and counted from now on: duplicate (Frames from 0 on of s)",
+        "refused, and counted from now on: repeated_start (Start of s)",
+    ]

@@ -1,6 +1,7 @@
 """A recording of events: smaller, and the same counts as long as every hit is in it."""
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.recordings import open_file
 from hexlive.stream.recovery import recover
 from hexlive.stream.session import Outputs, run_session
+from hexlive.stream.sources import ZmqSource
 
 LISTING_ADU = 1060.0  # the hits of `calibration` begin at 1101
 
@@ -126,3 +128,17 @@ def test_a_listing_threshold_and_events_go_together(hexlive, tmp_path: Path) -> 
         code, said = hexlive("run", "--config", path)
         assert code == 1
         assert "go together" in said
+
+
+def test_a_replay_says_what_the_lists_lack_and_how_it_went(hexlive, source, tmp_path: Path) -> None:
+    path = tmp_path / "events.h5"
+    writer = RecordingWriter(path, LISTING_ADU)
+    for message in source._messages:
+        writer.append(message)
+    writer.close()
+    with closing(ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10)) as receiver:
+        code, said = hexlive("replay", path, "--to", receiver.address, "--rate", "90000")
+    assert code == 0, said
+    assert "holds lists of the pixels from 1060 ADU on: whatever lay below is sent as 0" in said
+    assert "1,152 frames in" in said
+    assert "jitter" in said

@@ -91,6 +91,15 @@ def test_nobody_and_silence_are_told_apart(free_addresses: list[str]) -> None:
         assert "stream.publish" in finding.detail
 
 
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [("ipc://{tmp}/nobody", "silent"), ("tcp://[::1:5555", "nobody listens at tcp://[::1:5555")],
+)
+def test_an_address_of_any_kind_is_one_sentence(tmp_path: Path, address: str, says: str) -> None:
+    finding = examine_stream(address.format(tmp=tmp_path), 0.1)
+    assert (finding.verdict, says in finding.detail) == ("absent", True)
+
+
 def test_keys_that_are_missing_are_no_silence_that_nobody_explains(
     tmp_path: Path, config: Config
 ) -> None:

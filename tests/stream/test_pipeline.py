@@ -1,10 +1,12 @@
 """The path of a frame: what is accepted reaches every reducer and recorder, in order, once."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from hexlive.stream.inbox import Queued
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import AnyMessage, End, Frames, Message, Segment, Start
 from hexlive.stream.pipeline import GapError, Pace, Report, run
@@ -114,6 +116,28 @@ def test_silence_ends_the_run_after_the_idle_timeout(run_messages: Run) -> None:
     assert last.totals == (4, 4)
 
 
+def test_the_time_in_which_the_run_was_stopped_itself_is_no_silence(
+    make_source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_s = [0.0]
+    monkeypatch.setattr("hexlive.stream.silence.time.monotonic", lambda: clock_s[0])
+
+    class Stopped(make_source):
+        def __iter__(self) -> Iterator[AnyMessage | None]:
+            yield from (BEGIN, FIRST, ones(0, 4))
+            clock_s[0] += 60.0
+            yield None  # awake again, and what came meanwhile is on its way
+            yield ones(4, 4)
+            while True:
+                clock_s[0] += 0.05
+                yield None
+
+    pace = Pace(idle_timeout_s=10.0)
+    last = run(Stopped([]), Ledger((2, 2), 100.0), [SumReducer()], pace=pace)
+    assert last.totals == (8, 8)
+    assert clock_s[0] == pytest.approx(70.0, abs=1.0)
+
+
 def test_a_request_to_stop_ends_the_run(run_messages: Run) -> None:
     _, _, last = run_messages([BEGIN, FIRST, ones(0, 4), ones(4, 4)], should_stop=lambda: True)
     assert last.totals == (0, 0)
@@ -128,6 +152,33 @@ def test_a_stop_takes_what_a_live_source_has_here_already_but_not_for_ever(
     pace = Pace(should_stop=lambda: True, drain_s=drain_s)
     last = run(source, Ledger((2, 2), 100.0), [SumReducer()], [], [], pace)
     assert last.totals == (n_frames, n_frames)
+
+
+def test_bytes_that_are_no_message_do_not_cut_a_drain_short(
+    make_source, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A source gives None for them, as it does where nothing is left."""
+
+    class Queue(make_source):
+        live, left = True, 3
+
+        @property
+        def queued(self) -> Queued:
+            return Queued(self.left, 3)
+
+        def __iter__(self) -> Iterator[AnyMessage | None]:
+            for message in (BEGIN, None, ones(0, 4), None):
+                self.left = max(0, self.left - 1)
+                yield message
+
+    caplog.set_level("INFO")
+    pace = Pace(should_stop=lambda: True, drain_s=10.0)
+    last = run(Queue([]), Ledger((2, 2), 100.0), [SumReducer()], pace=pace)
+    assert last.totals == (4, 4)
+    assert "had arrived" not in caplog.text
+    last = run(Queue([]), Ledger((2, 2), 100.0), [SumReducer()], pace=replace(pace, drain_s=-1.0))
+    assert last.totals == (0, 0)
+    assert "2 bytes that had arrived were not taken any more" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from hexlive.stream.files import FileError
+from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import Frames, Projections, ScanEnd, ScanStart, Start
 from hexlive.stream.nxtomo import read_scan
+from hexlive.stream.pipeline import run
 from hexlive.stream.recorder import Recorder, RecordingWriter, Written
 from hexlive.stream.recordings import open_file
 from hexlive.stream.session import Outputs, run_session
@@ -150,3 +152,36 @@ def test_a_recorder_says_how_much_it_has_written(tmp_path: Path) -> None:
     assert recorder.written.mb_per_s > 0
     assert recorder.written.unwritten_mb == 0
     recorder.close()
+
+
+def test_a_recorder_that_comes_too_late_for_the_start_keeps_what_it_hears(
+    source, tmp_path: Path
+) -> None:
+    """It does not know the size of the frames when it hears the segment."""
+    _, *heard = source._messages
+    recorder = Recorder(tmp_path / "r.h5")
+    source._messages = heard
+    run(source, Ledger(None, 9000.0), [], [recorder])
+    recorder.close()
+    assert not recorder.failed, recorder.status
+    replayed = list(open_file(tmp_path / "r.h5"))
+    assert [type(message) for message in replayed] == [type(message) for message in heard]
+    for one, other in zip(replayed, heard, strict=True):
+        if isinstance(other, Frames):
+            np.testing.assert_array_equal(one.frames, other.frames)
+
+
+def test_whatever_goes_wrong_in_closing_is_a_recording_that_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = RecordingWriter.close
+
+    def broken(self: RecordingWriter) -> None:
+        close(self)
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(RecordingWriter, "close", broken)
+    recorder = Recorder(tmp_path / "r.h5")
+    recorder.close()
+    assert recorder.failed
+    assert "a defect" in recorder.status

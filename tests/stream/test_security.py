@@ -1,6 +1,7 @@
 """Closed by default: only listed keys come in, and whatever else knocks reaches no decoder."""
 
 import logging
+import os
 import shutil
 import socket
 import stat
@@ -113,6 +114,12 @@ def test_a_client_has_a_name_that_is_no_path(tmp_path: Path, name: str) -> None:
     assert not list(tmp_path.rglob("*.key*"))
 
 
+def test_a_file_is_no_folder_of_keys(tmp_path: Path) -> None:
+    (tmp_path / "keys").touch()
+    with pytest.raises(KeysError, match="keys is a file"):
+        make_keys(tmp_path / "keys", ["camera"])
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 @pytest.mark.parametrize("name", ["server.key_secret", "camera.key_secret"])
 def test_a_secret_that_others_can_read_is_refused(keys: Path, name: str, mode: int) -> None:
@@ -122,10 +129,23 @@ def test_a_secret_that_others_can_read_is_refused(keys: Path, name: str, mode: i
         server_keys(keys) if listening else client_keys(keys)
 
 
-def test_a_folder_that_others_can_add_clients_to_is_refused(keys: Path) -> None:
+@pytest.mark.parametrize("of", [server_keys, client_keys])
+def test_a_folder_that_others_can_add_keys_to_is_refused(keys: Path, of) -> None:
     keys.chmod(0o770)
     with pytest.raises(KeysError, match="can be changed by others"):
-        server_keys(keys)
+        of(keys)
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+@pytest.mark.parametrize(("of", "name"), [(server_keys, "camera"), (client_keys, "server")])
+def test_a_public_key_that_others_can_exchange_for_theirs_is_refused(
+    keys: Path, of, name: str, mode: int
+) -> None:
+    (keys / f"{name}.key").chmod(0o644)
+    of(keys)
+    (keys / f"{name}.key").chmod(mode)
+    with pytest.raises(KeysError, match=f"{name}.key can be changed by others .*chmod 600"):
+        of(keys)
 
 
 @pytest.mark.parametrize("bind", [True, False], ids=["server", "client"])
@@ -301,3 +321,83 @@ def test_keys_that_are_not_there_end_a_run_before_anything_listens(
     assert code == 1
     assert "There is no key" in said
     assert "Traceback" not in said
+
+
+WATCHED = """
+import sys
+from hexlive.stream import session
+from hexlive.stream.cli import main
+
+LISTENING = "0A"
+
+def local_addresses():
+    for kind in ("tcp", "tcp6", "udp", "udp6"):
+        with open(f"/proc/net/{kind}") as table:
+            for line in list(table)[1:]:
+                _, local, _, state, *_, inode = line.split()[:10]
+                if kind.startswith("udp") or state == LISTENING:
+                    yield inode, kind, local
+
+def mine():
+    import os
+    links = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{name}"))
+        except OSError:
+            pass
+    return {link[8:-1] for link in links if link.startswith("socket:[")}
+
+run = session.run
+
+def watched(*arguments):
+    found = mine()
+    for inode, kind, local in local_addresses():
+        if inode in found:
+            print(kind, local, flush=True)
+    return run(*arguments)
+
+session.run = watched
+main()
+"""
+LOOPBACK = {"tcp": "0100007F", "udp": "0100007F"}
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not tell")
+@pytest.mark.parametrize(
+    ("facility", "needs", "n_listening", "elsewhere"),
+    [
+        ("metrics_port = 0", "prometheus_client", 3, set()),
+        ("pva_prefix = 'X:'", "p4p", 3, {"udp"}),  # of EPICS, to be found by name
+    ],
+)
+def test_all_that_a_run_opens_by_default_is_on_loopback(
+    calibration_file: Path, tmp_path: Path, facility: str, needs: str, n_listening: int,
+    elsewhere: set[str],
+) -> None:  # fmt: skip
+    """Both legs, and the metrics or the maps for EPICS, as the system sees them."""
+    pytest.importorskip(needs)
+    config = tmp_path / "run.toml"
+    config.write_text(
+        f'[detector]\nrows = 12\ncolumns = 10\ncalibration = "{calibration_file}"\n'
+        f'[stream]\ninput = "tcp://127.0.0.1:*"\npublish = "tcp://127.0.0.1:*"\n'
+        f'result = "{tmp_path}/r.nxs"\n[facility]\n{facility}\n'
+    )
+    command = [sys.executable, "-c", WATCHED, "run", "--config", str(config)]
+    free = {f"EPICS_PVAS_{name}_PORT": "0" for name in ("SERVER", "BROADCAST")}
+    running = subprocess.Popen(
+        command, env=os.environ | free, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "publishing on" in line:
+                break
+        running.terminate()
+        found, said = running.communicate(timeout=PATIENCE_S)
+    finally:
+        running.kill()
+    opened = [line.split() for line in found.splitlines()]
+    assert len([kind for kind, _ in opened if kind.startswith("tcp")]) == n_listening, (found, said)
+    open_to_all = [line for line in opened if line[1].partition(":")[0] != LOOPBACK.get(line[0])]
+    assert {kind for kind, _ in open_to_all} == elsewhere

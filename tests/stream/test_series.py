@@ -95,8 +95,8 @@ class SlowLedger:
             case Segment(number=number, first_frame=announced):
                 begin = announced
                 if self.expected is not None:
-                    self.expect_up_to(begin)
-                    begin = self.next
+                    begin = max(begin, self.begin, *(n + 1 for n in self.received))
+                    self.expected = set(range(self.begin, begin))
                 self.close_exposure()
                 self.open(begin, number, announced)
             case End(last_frame=last):

@@ -1,5 +1,6 @@
 """The data leg over real sockets: bounded, blocking, and deaf to bytes that are no message."""
 
+import re
 import socket
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 import zmq
 
 from hexlive.stream.model import AnyMessage, Frames
-from hexlive.stream.sending import ZmqSender, paced
+from hexlive.stream.sending import Punctuality, ZmqSender, paced
 from hexlive.stream.sockets import AddressError, Endpoint
 from hexlive.stream.sources import ZmqSource
 
@@ -58,8 +59,8 @@ def test_frames_arrive_whole_and_in_order(source: ZmqSource) -> None:
     ("parts", "reason"),
     [([b"garbage"], "header"), ([b"{}"], "header"), ([b""] * 100, "parts"), ([b""], "header")],
 )
-def test_a_message_of_garbage_is_counted_and_the_next_good_one_arrives(
-    source: ZmqSource, parts: list[bytes], reason: str
+def test_a_message_of_garbage_is_counted_said_and_the_next_good_one_arrives(
+    source: ZmqSource, parts: list[bytes], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with zmq.Context() as context, context.socket(zmq.PUSH) as pusher:
         pusher.connect(source.address)
@@ -73,6 +74,7 @@ def test_a_message_of_garbage_is_counted_and_the_next_good_one_arrives(
                 break
         assert arrived == 1
         assert source.rejected == {reason: 1}
+        assert f"a message was not taken: {reason}: " in caplog.text
 
 
 @pytest.mark.parametrize("hello", [b"\x16\x03\x01\x02\x00" * 100, b"GET / HTTP/1.0\r\n\r\n", b""])
@@ -111,7 +113,10 @@ def test_a_port_in_use_is_named(source: ZmqSource) -> None:
         ZmqSource(source.address, high_water_mark_mb=1)
 
 
-@pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1:x", "tcp://192.0.2.1:5555"])
+@pytest.mark.parametrize(
+    "address",
+    ["nonsense", "tcp://127.0.0.1:x", "tcp://192.0.2.1:5555", "tcp://127.0.0.1:65536"],
+)
 def test_a_wrong_address_is_refused_with_the_address(address: str) -> None:
     with pytest.raises(AddressError, match=address):
         ZmqSource(address, high_water_mark_mb=1)
@@ -156,3 +161,99 @@ def test_what_arrived_outlives_a_sender_that_binds_and_leaves(free_addresses: li
         while endpoint.socket.poll(300):
             n_arrived += len(endpoint.socket.recv_multipart()) == 2
         assert n_arrived == 20
+
+
+def test_a_receiving_thread_that_breaks_down_ends_the_run_and_never_just_falls_silent(
+    source: ZmqSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(parts: object) -> None:
+        raise MemoryError("a defect")
+
+    monkeypatch.setattr(source._inbox, "put", broken)
+    with closing(ZmqSender(source.address)) as sender:
+        sender.send(batch())
+        with pytest.raises(MemoryError, match="a defect"):
+            receive(source, 1)
+
+
+def test_what_a_receiver_does_not_take_in_time_is_said_to_be_lost(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hexlive.stream.sending.LINGER_MS", 300)
+    endpoint = Endpoint(zmq.PULL, "tcp://127.0.0.1:*", bind=True, high_water_mark=1)
+    with closing(endpoint):
+        stalled = threading.Event()
+        sender = ZmqSender(endpoint.address, should_stop=stalled.is_set)
+        threading.Timer(1.0, stalled.set).start()
+        n_sent = 0
+        while n_sent < 5000 and sender.send(batch(8 * n_sent)):
+            n_sent += 1
+        assert 0 < n_sent < 5000
+        stalled.clear()
+        sender.close()
+        assert "the last messages are lost" in caplog.text
+        caplog.clear()
+        with closing(ZmqSender(endpoint.address)) as sender:
+            sender.send(batch())
+        assert not caplog.text
+
+
+def test_a_replay_knows_how_late_its_batches_left() -> None:
+    punctuality = Punctuality()
+    list(paced([batch(8 * i) for i in range(6)], 400.0, punctuality=punctuality))
+    assert punctuality.n_frames == 48
+    found = re.search(
+        r"left (\S+) ms late, jitter (\S+) ms rms, (\S+) ms at most", str(punctuality)
+    )
+    assert found is not None, str(punctuality)
+    mean_ms, jitter_ms, most_ms = map(float, found.groups())
+    assert 0 <= mean_ms <= most_ms + 0.1
+    assert jitter_ms <= most_ms + 0.1
+    assert "anew" not in str(punctuality)
+
+
+def test_without_a_rate_there_is_nothing_to_be_late_for() -> None:
+    punctuality = Punctuality()
+    list(paced([batch(0), batch(8)], None, punctuality=punctuality))
+    assert str(punctuality) == "16 frames in 0.0 s"
+
+
+def test_lateness_is_that_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_s = [0.0]
+    monkeypatch.setattr("hexlive.stream.sending.time.monotonic", lambda: clock_s[0])
+
+    def sleep(seconds: float) -> None:
+        clock_s[0] += seconds
+
+    def batches() -> Iterator[AnyMessage]:
+        yield batch(0)
+        clock_s[0] += 0.09  # 10 ms more than a batch takes
+        yield batch(8)
+        yield batch(16)
+        clock_s[0] += 5.0
+        yield batch(24)
+
+    monkeypatch.setattr("hexlive.stream.sending.time.sleep", sleep)
+    punctuality = Punctuality()
+    list(paced(batches(), 100.0, punctuality=punctuality))
+    assert str(punctuality) == (
+        "32 frames in 5.2 s; batches left 2.50 ms late, jitter 4.33 ms rms, 10.0 ms at most; "
+        "the clock started anew: 1"
+    )
+
+
+def test_a_part_beyond_the_bound_is_never_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hexlive.stream.sockets.MAX_PART_BYTES", 1_000_000)
+    with (
+        closing(ZmqSource("tcp://127.0.0.1:*", high_water_mark_mb=10)) as source,
+        zmq.Context() as context,
+        context.socket(zmq.PUSH) as pusher,
+    ):
+        pusher.linger = 0
+        pusher.connect(source.address)
+        pusher.send(bytes(1_000_001))
+        with closing(ZmqSender(source.address)) as sender:
+            sender.send(batch())
+            assert isinstance(receive(source, 1)[0], Frames)
+        assert source.queued.most_bytes < 1_000_000
+        assert not source.rejected

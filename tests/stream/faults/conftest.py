@@ -62,19 +62,19 @@ Start = Callable[..., Running]
 
 
 @pytest.fixture
-def start(calibration_file: Path, free_addresses: list[str], tmp_path: Path) -> Iterator[Start]:
+def start(calibration_file: Path, tmp_path: Path) -> Iterator[Start]:
     """Start ``hexlive run`` for the small experiment; ``stream`` is further TOML of that table."""
     with ExitStack() as stack:
 
         def run(stream: str = "", input_: str = "tcp://127.0.0.1:*") -> Running:
-            config, publish = tmp_path / "live.toml", free_addresses[0]
+            config = tmp_path / "live.toml"
             config.write_text(
-                f'{DETECTOR}[stream]\ninput = "{input_}"\npublish = "{publish}"\n'
+                f'{DETECTOR}[stream]\ninput = "{input_}"\npublish = "tcp://127.0.0.1:*"\n'
                 f'result = "{tmp_path}/live.nxs"\nrecord = "{tmp_path}/live.h5"\n{stream}\n'
             )
             words = ["run", "--config", config, "--calibration", calibration_file]
             process = stack.enter_context(_process(*words))
-            return Running(process, _listening(process), publish, tmp_path)
+            return Running(process, *_addresses(process), tmp_path)
 
         yield run
 
@@ -92,14 +92,15 @@ def _process(*words: object) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def _listening(process: subprocess.Popen[str]) -> str:
+def _addresses(process: subprocess.Popen[str]) -> list[str]:
+    """Where a run listens, and where it publishes."""
     assert process.stderr is not None
-    heard = []
+    heard = ""
     for line in process.stderr:
-        heard.append(line)
-        if found := re.search(r"listening on (\S+);", line):
-            return found[1]
-    raise AssertionError("".join(heard))
+        heard += line
+        if len(found := re.findall(r"(?:listen|publish)ing on ([^;\s]+)", heard)) == 2:
+            return found
+    raise AssertionError(heard)
 
 
 @pytest.fixture

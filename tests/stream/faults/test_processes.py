@@ -2,9 +2,11 @@
 
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 import zmq
 
 from hexlive.stream.model import AnyMessage, End, Frames
+from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.recordings import RecordingSource
 from hexlive.stream.simulator.faults import frame_numbers, packed
 
@@ -106,7 +109,8 @@ def test_a_receiver_that_was_stopped_for_a_while_loses_nothing(
     start: Start, pusher: Pusher, send_all: Send, hold_against: Hold,
     sound_messages: list[AnyMessage],
 ) -> None:  # fmt: skip
-    running, (first, second) = start(), halves(sound_messages)
+    """It was stopped for longer than it waits for messages, and what came waits for it."""
+    running, (first, second) = start("idle_timeout_s = 1.0"), halves(sound_messages)
     push = pusher(running.input)
     send_all(push, map(packed, first))
     running.process.send_signal(signal.SIGSTOP)
@@ -235,4 +239,50 @@ def test_a_signal_ends_the_run_with_everything_accepted_on_disk(
         missing=set(),
         rejected={},
         recovered="not needed: the run ends whole",
+    )
+
+
+SENDER = """
+import sys, time
+from contextlib import closing
+from pathlib import Path
+from hexlive.stream.recordings import open_file
+from hexlive.stream.sending import ZmqSender
+with closing(ZmqSender(sys.argv[2])) as sender:
+    for message in open_file(Path(sys.argv[1])):
+        sender.send(message)
+        print("sent", flush=True)
+        time.sleep(0.02)
+"""
+
+
+def test_a_sender_that_is_killed_costs_what_it_had_not_sent(
+    start: Start, pusher: Pusher, send_all: Send, hold_against: Hold,
+    sound_messages: list[AnyMessage], tmp_path: Path,
+) -> None:  # fmt: skip
+    source = tmp_path / "sent.h5"
+    with closing(RecordingWriter(source)) as writer:
+        for message in sound_messages:
+            writer.append(message)
+    running = start()
+    command = [sys.executable, "-c", SENDER, str(source), running.input]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as sender:
+        assert sender.stdout is not None
+        for _ in sound_messages[: len(sound_messages) // 2]:
+            assert sender.stdout.readline()
+        sender.kill()
+    fresh = [msgspec.structs.replace(each, series="another") for each in sound_messages]
+    send_all(pusher(running.input), map(packed, fresh))
+    running.process.wait(PATIENCE_S)
+    accepted = list(RecordingSource(tmp_path / "live.h5"))
+    of_fresh = [each for each in accepted if each.series == "another"]
+    assert frame_numbers(of_fresh) == frame_numbers(sound_messages)
+    assert len(accepted) > len(of_fresh) + 5
+    hold_against(
+        running,
+        accepted,
+        fault="kill -9 of the sender; another begins a new series",
+        missing=set(),
+        rejected={},
+        recovered="the start of the new series",
     )

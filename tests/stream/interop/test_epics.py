@@ -21,7 +21,8 @@ PATIENCE_S = 20.0
 def server(config, monkeypatch: pytest.MonkeyPatch) -> Iterator[MapServer]:
     for name in ("SERVER", "BROADCAST"):  # any port that is free
         monkeypatch.setenv(f"EPICS_PVAS_{name}_PORT", "0")
-    with closing(MapServer(PREFIX, "127.0.0.1", config.detector.shape)) as server:
+    interface = config.facility.pva_interface
+    with closing(MapServer(PREFIX, interface, config.detector.shape)) as server:
         yield server
 
 

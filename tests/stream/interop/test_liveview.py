@@ -115,6 +115,12 @@ def test_a_missing_field_is_refused(field: str) -> None:
         FrameReader().read([json.dumps(left).encode(), blob])
 
 
+def test_a_frame_with_a_header_that_is_too_long_is_refused() -> None:
+    header, blob = message(0, IMAGES[0])
+    with pytest.raises(WireError, match=r"^header: 1\d{4} bytes, more than 16384"):
+        FrameReader().read([header + b" " * (16 << 10), blob])
+
+
 def test_a_value_beyond_16_bits_is_refused_not_cut() -> None:
     image = IMAGES[0].astype(np.uint32)
     image[3, 3] = 65536

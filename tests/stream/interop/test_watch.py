@@ -218,6 +218,13 @@ def test_what_is_no_scan_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "gone.nxs").symlink_to(tmp_path / "nowhere")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["data"] = np.zeros((3, 4, 8))
+    with h5py.File(tmp_path / "a_scalar.h5", "w") as file:
+        file["exchange/data"], file["exchange/theta"] = np.ones((6, 4, 8), "<u2"), 1.0
+    with h5py.File(tmp_path / "a_group.h5", "w") as file:
+        file.create_group("exchange/data")
+        file["exchange/theta"] = np.arange(6.0)
+    with h5py.File(tmp_path / "a_text.h5", "w") as file:
+        file["exchange/data"], file["exchange/theta"] = "images", "angles"
     write_scan(tmp_path / "scan.txt", rod())
     write_scan(tmp_path / "scan.nxs", rod())
     assert finished(watch) == ["scan.nxs"]
