@@ -125,6 +125,32 @@ class ZmqSender:
             )
 
 
+class PassedOn:
+    """A sink that sends on whatever was accepted, and waits while the next machine is behind.
+
+    Attributes
+    ----------
+    n_frames, n_left
+        Frames that were sent on, and those that a stop left behind.
+    """
+
+    def __init__(self, sender: ZmqSender) -> None:
+        self._sender = sender
+        self.n_frames = self.n_left = 0
+
+    def put(self, message: Message) -> None:
+        """Send one message."""
+        n_frames = len(message.frames) if isinstance(message, Frames) else 0
+        if self._sender.send(message):
+            self.n_frames += n_frames
+        else:
+            self.n_left += n_frames
+
+    def close(self) -> None:
+        """Deliver what is queued."""
+        self._sender.close()
+
+
 class Late(NamedTuple):
     """So many batches, and how late they left: sum, sum of squares, most."""
 

@@ -3,7 +3,7 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated
 
@@ -31,11 +31,11 @@ from hexlive.stream.interop.energies import step_calibration
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.listing import listed
 from hexlive.stream.model import Message
-from hexlive.stream.pipeline import Pace
+from hexlive.stream.pipeline import Pace, Sink
 from hexlive.stream.pipeline import run as run_pipeline
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.recordings import FileSource, open_file
-from hexlive.stream.sending import Punctuality, ZmqSender, paced
+from hexlive.stream.sending import PassedOn, Punctuality, ZmqSender, paced
 from hexlive.stream.session import (
     Outputs,
     live_source,
@@ -113,28 +113,40 @@ def record(
         float | None, typer.Option("--idle-timeout", help="End after so many silent seconds.")
     ] = None,
     keys: KeysFolder = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Send everything on to this receiver, such as a run.")
+    ] = None,
+    to_keys: Annotated[
+        Path | None, typer.Option("--to-keys", help="Folder of the keys for that receiver.")
+    ] = None,
 ) -> None:
-    """Record a stream without processing it.
+    """Record a stream without processing it, and send it on where that is asked for.
 
     Example: hexlive record --from tcp://127.0.0.1:5555 --out recording.h5
     """
     config = Config()
-    with (
-        closing(live_source(config, address, keys)) as source,
-        stop_on_signals() as stop,
-        closing(ProgressSink()) as progress,
-        closing(Recorder(out)) as recorder,
-    ):
+    with ExitStack() as stack:
+        source = stack.enter_context(closing(live_source(config, address, keys)))
+        stop = stack.enter_context(stop_on_signals())
+        progress = stack.enter_context(closing(ProgressSink()))
+        recorder = stack.enter_context(closing(Recorder(out)))
+        sinks: list[Sink[Message]] = [recorder]
+        if to:
+            sender = ZmqSender(to, should_stop=stop.asked, keys=to_keys)
+            sinks.append(passed_on := stack.enter_context(closing(PassedOn(sender))))
         say(f"listening on {source.address}; Ctrl-C ends the recording")
         ledger = Ledger(None, config.detector.frame_rate_hz)
         pace = Pace(
             idle_timeout_s=idle_timeout_s,
-            should_stop=lambda: stop.asked() or recorder.failed,
+            # Without a disk there is nothing left to do, unless another machine waits for frames.
+            should_stop=lambda: stop.asked() or (recorder.failed and not to),
         )
-        report = run_pipeline(source, ledger, [], [recorder], [progress], pace)
+        report = run_pipeline(source, ledger, [], sinks, [progress], pace)
     say(f"{out}: {report.totals.received} frames, {report.totals.lost} missing")
     if recorder.failed:
         raise OSError(recorder.status)
+    if to and passed_on.n_left:
+        raise OSError(f"{passed_on.n_left} frames are recorded, but {to} did not take them.")
 
 
 def replay(
