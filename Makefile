@@ -51,7 +51,7 @@ $(VENV)/demo: pyproject.toml $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/test: pyproject.toml $(VENV)/bin/python
-	$(PIP) install --editable '.[ct,export,facility,monitor,test,check]'
+	$(PIP) install --editable '.[campaign,ct,export,facility,monitor,test,check]'
 	@.ci/qt-libraries $(BIN)/python
 	@touch $@ $(VENV)/demo
 

@@ -1,7 +1,7 @@
-"""``hexlive bench [SUITE] [--json FILE]``, as a program of its own.
+"""``hexlive bench [SUITE] [--json [FILE]] [--compare OLD.json]``, as a program of its own.
 
 Run: python -m hexlive.benchmarks.app. A suite is one file with ``add_options(parser)`` and
-``run(options) -> Table``, named in ``SUITES``.
+``run(options) -> Table``, named in ``SUITES``; ``QUICK`` has the options that make it short.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from hexlive.benchmarks.comparator import compiler_version, find_compiler
+from hexlive.benchmarks.compare import compared
 from hexlive.benchmarks.gpu import describe_gpu
 from hexlive.benchmarks.machine import describe_machine
 from hexlive.benchmarks.table import Table
@@ -20,18 +21,25 @@ from hexlive.kernels.backend import BackendUnavailableError
 
 SUITES: Final = {
     "kernels": "hexlive.benchmarks.kernels",
-    "monitor": "hexlive.benchmarks.monitor",
-    "reconstruct": "hexlive.benchmarks.reconstruct",
     "throughput": "hexlive.benchmarks.throughput",
-    "soak": "hexlive.benchmarks.soak",
+    "latency": "hexlive.benchmarks.latency",
+    "memory": "hexlive.benchmarks.memory",
+    "startup": "hexlive.benchmarks.startup",
+    "reconstruct": "hexlive.benchmarks.reconstruct",
     "ct": "hexlive.benchmarks.ct",
+    "monitor": "hexlive.benchmarks.monitor",
+    "soak": "hexlive.benchmarks.soak",
+    "campaign": "hexlive.benchmarks.campaign",
 }
 ALIASES: Final = {"reconstruction": "reconstruct"}
-EPILOG: Final = "Example: hexlive bench kernels --json kernels.json"
+JSON_FILE: Final = Path("bench.json")
+EPILOG: Final = "Example: hexlive bench kernels --json kernels.json --compare before.json"
 
 
 class Suite(Protocol):
     """What the module of a suite offers."""
+
+    QUICK: dict[str, Any]
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options that only this suite has."""
@@ -55,11 +63,15 @@ def main() -> None:
 def _run(words: list[str]) -> None:
     words = [ALIASES.get(word, word) for word in words]
     # Only the chosen suites are imported: the kernels are measured where ZeroMQ is not installed.
-    suites = {name: _load(name) for name in [w for w in words if w in SUITES] or SUITES}
+    named = [word for word in words if word in SUITES]
+    suites, absent = _found(named[:1] or list(SUITES), needed=bool(named))
     parser = _parser()
     for name, suite in suites.items():
         suite.add_options(cast(argparse.ArgumentParser, parser.add_argument_group(name)))
+        if "--quick" in words or not (named or "--full" in words):
+            parser.set_defaults(**suite.QUICK)
     options = parser.parse_args(words)
+    before = json.loads(options.compare.read_text()) if options.compare else None
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.touch()  # a place that cannot be written to is said before the measurement
@@ -67,8 +79,13 @@ def _run(words: list[str]) -> None:
     for name, suite in suites.items():
         tables[name] = suite.run(options)
         print(tables[name].text(), end="\n\n", flush=True)
+    for sentence in absent:
+        print(sentence)
+    document = _document(tables)
+    if before is not None:
+        print(compared(before, document).text())
     if options.json:
-        options.json.write_text(json.dumps(_document(tables), indent=1) + "\n")
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,9 +94,33 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure what this machine sustains, beside its limits.",
         epilog=EPILOG,
     )
-    parser.add_argument("suite", nargs="?", choices=tuple(SUITES), help="default: all, in turn")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file")
+    parser.add_argument(
+        "suite", nargs="?", choices=tuple(SUITES), help="default: all in turn, each in short"
+    )
+    parser.add_argument(
+        "--json", type=Path, nargs="?", const=JSON_FILE, metavar="FILE",
+        help=f"write everything to this file; default: {JSON_FILE}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD.json", help="show each figure beside that of before"
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--quick", action="store_true", help="the suite that is named, in short")
+    length.add_argument("--full", action="store_true", help="all suites at their full length")
     return parser
+
+
+def _found(names: list[str], *, needed: bool) -> tuple[dict[str, Suite], list[str]]:
+    """The suites that can run here, and a sentence on each that cannot."""
+    suites, absent = {}, []
+    for name in names:
+        try:
+            suites[name] = _load(name)
+        except RuntimeError as error:
+            if needed:
+                raise
+            absent.append(str(error))
+    return suites, absent
 
 
 def _load(name: str) -> Suite:

@@ -25,7 +25,7 @@ from hexlive.benchmarks.frames import (
 )
 from hexlive.benchmarks.machine import cache_bytes
 from hexlive.benchmarks.table import Cell, Column, Table
-from hexlive.benchmarks.turns import Contender, Timings, noise_note, positive, take_turns
+from hexlive.benchmarks.turns import Contender, Timings, positive, take_turns
 from hexlive.kernels.backend import Backend, BackendUnavailableError, EventSettings
 from hexlive.kernels.cpu import CpuBackend, available_cores
 
@@ -37,11 +37,12 @@ CACHES: Final = 2  # the frames are this many times as large as the last-level c
 TURNS: Final = 9
 REPEATS: Final = 8  # of the frames on all cores: some systems leave threads of a few ms on one core
 MIB: Final = 1 << 20
+QUICK: Final = {"turns": 3}
 LIMIT_OF: Final = {"cpu": "scan", gpu.DEVICE: gpu.DEVICE_COPY, gpu.PINNED: gpu.HOST_COPY}
 COLUMNS: Final = (
     Column(key="backend", heading="backend"),
     Column(key="policy", heading="policy"),
-    Column(key="occupancy_percent", heading="occupancy", unit="%"),
+    Column(key="occupancy_percent", heading="occupancy", unit="%", given=True),
     Column(key="per_core_hz", heading="per core", unit="frames/s"),
     Column(key="total_hz", heading="total", unit="frames/s"),
     Column(key="facility_hz", heading="facility", unit="frames/s"),
@@ -94,18 +95,14 @@ def run(options: argparse.Namespace) -> Table:
             contenders = _comparators(case, chains) | _contenders(case, backends)
             timings = take_turns(contenders, options.turns)
             rows += [_row(case, timings, name) for name in LIMIT_OF if _took_part(name, timings)]
-    spreads = [row["spread_percent"] for row in rows]
     return Table(
         title=f"kernels: {n_frames} frames of 80 x 80 ({n_frames * FRAME_BYTES / MIB:.0f} MiB), "
         f"1000 bins, 30 % of photons shared, {available_cores()} cores, "
         f"medians of {options.turns} turns",
         columns=COLUMNS,
         rows=rows,
-        notes=[
-            *notes,
-            _comparator_note(),
-            noise_note([spread for spread in spreads if isinstance(spread, float)]),
-        ],
+        notes=[*notes, _comparator_note()],
+        spreads_percent=[row["spread_percent"] for row in rows],
     )
 
 

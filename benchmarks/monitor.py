@@ -12,6 +12,7 @@ SECONDS: Final = 8.0
 OCCUPANCY: Final = 0.01
 DIFFERENT_S: Final = 1.0
 MARGIN_S: Final = 6.0  # of frames beyond those that are watched: for the window to open
+QUICK: Final = {"watch": 4.0, "pages": ["overview"]}
 COLUMNS: Final = (
     Column(key="page", heading="page"),
     Column(key="redraws_per_s", heading="redraws", unit="1/s", digits=1),

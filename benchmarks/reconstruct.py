@@ -16,7 +16,7 @@ from hexlive.benchmarks.ellipses import Ellipses, cell
 from hexlive.benchmarks.peak_memory import peak_bytes, reset_peak
 from hexlive.benchmarks.reconstructors import BARE, Reconstructor, makers
 from hexlive.benchmarks.table import Cell, Column, Table
-from hexlive.benchmarks.turns import Contender, Timings, noise_note, positive, take_turns
+from hexlive.benchmarks.turns import Contender, Timings, positive, take_turns
 from hexlive.kernels.cpu import available_cores
 from hexlive.reconstruct.ct.choosing import candidates
 from hexlive.reconstruct.ct.engines import Engine
@@ -30,18 +30,19 @@ LARGE: Final = 1000  # columns, from which on direct methods would take minutes 
 BLOCK_ROWS: Final = 256
 SCAN_ROWS: Final = 2160  # of the scan for which this is made
 FEW: Final = 20  # there, only one angle in so many is timed
+QUICK: Final = {"size": [(512, 720)], "ct_turns": 3, "block_rows": 64}
 GPU_ENGINES: Final = ("fourier-gpu", "astra")
 WARM_UP_ROWS: Final = 16
 MIB: Final = 1 << 20
 COLUMNS: Final = (
-    Column(key="columns", heading="columns"),
-    Column(key="angles", heading="angles"),
+    Column(key="columns", heading="columns", given=True),
+    Column(key="angles", heading="angles", given=True),
     Column(key="program", heading="program"),
     Column(key="seconds_per_slice", heading="time", unit="s/slice", digits=4),
     Column(key="to_bare", heading="time", unit="x finufft", digits=2),
     Column(key="spread_percent", heading="spread", unit="%", digits=1),
     Column(key="rmse", heading="RMSE", unit="of filling", digits=4),
-    Column(key="timed_angles", heading="timed", unit="angles"),
+    Column(key="timed_angles", heading="timed", unit="angles", given=True),
     Column(key="memory_mib", heading="memory", unit="MiB"),
 )
 
@@ -119,7 +120,6 @@ def run(options: argparse.Namespace) -> Table:
         notes += [note for note in absent if note not in notes]
         rows += _rows(case, programs, options)
         notes += [_chunks_note(case), *_block_notes(case, options.block_rows)]
-    spreads = [row["spread_percent"] for row in rows]
     return Table(
         title=f"reconstruct: slices of ellipses with exact line integrals over half a turn, "
         f"{available_cores()} cores, medians of {options.ct_turns} turns",
@@ -129,8 +129,8 @@ def run(options: argparse.Namespace) -> Table:
             *notes,
             "Bare finufft is the transform of the engine fourier alone, without filtering.",
             "Where fewer angles than all were timed, the time is in proportion to the angles.",
-            noise_note([spread for spread in spreads if isinstance(spread, float)]),
         ],
+        spreads_percent=[row["spread_percent"] for row in rows],
     )
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from hexlive.benchmarks.camera import BATCH
 from hexlive.benchmarks.machine import resident_mb
 from hexlive.benchmarks.receiver import STAGES
+from hexlive.stream.model import End, Frames, Segment, Start
+from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 
 REAL_TIME_HZ: Final = 9_000.0
@@ -71,13 +73,37 @@ class Bench:
         The simulated exposure that is sent over and over.
     n_frames
         How many different frames there are.
+
+    Attributes
+    ----------
+    calibration
+        File of it.
     """
 
     def __init__(self, made: Simulator, n_frames: int, folder: Path) -> None:
-        self.simulator, self.folder = made, folder
-        self._frames, self._calibration = folder / "frames.npy", folder / "calibration.h5"
+        self.simulator, self.n_frames, self.folder = made, n_frames, folder
+        self._frames, self.calibration = folder / "frames.npy", folder / "calibration.h5"
         np.save(self._frames, made.frames(1, 1, 0, n_frames))
-        made.camera.calibration().save(self._calibration)
+        made.camera.calibration().save(self.calibration)
+
+    def record(self, path: Path, times: int = 1) -> None:
+        """Write a recording of all frames, over and over."""
+        frames, series = np.load(self._frames, mmap_mode="r"), "bench"
+        writer = RecordingWriter(path)
+        rows, columns = frames.shape[1:]
+        rate_hz = REAL_TIME_HZ
+        writer.append(
+            Start(series=series, rows=rows, columns=columns, frame_rate_hz=rate_hz, started_s=0.0)
+        )
+        writer.append(Segment(series=series, number=1, first_frame=0, state=1, region=1))
+        for first in range(0, times * self.n_frames, BATCH):
+            at = first % self.n_frames
+            batch = np.asarray(frames[at : at + BATCH])
+            writer.append(
+                Frames(series=series, first_frame=first, timestamp_s=first / rate_hz, frames=batch)
+            )
+        writer.append(End(series=series, last_frame=times * self.n_frames - 1))
+        writer.close()
 
     def run(self, stage: str, n_frames: int, rate_hz: float | None = None) -> Passed:
         """Send ``n_frames`` through the pipeline up to ``stage``; None: as fast as they are taken.
@@ -90,7 +116,7 @@ class Bench:
         with ExitStack() as stack:
             output = stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder))
             receiver = stack.enter_context(
-                _child("benchmarks.receiver", stage, str(self._calibration), output)
+                _child("benchmarks.receiver", stage, str(self.calibration), output)
             )
             listening = _line(receiver)
             if "publish" in listening:
@@ -126,7 +152,7 @@ class Bench:
         """
         with ExitStack() as stack:
             output = stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder))
-            words = [STAGES[-1], str(self._calibration), output, "--reports", str(reports_hz)]
+            words = [STAGES[-1], str(self.calibration), output, "--reports", str(reports_hz)]
             listening = _line(stack.enter_context(_child("benchmarks.receiver", *words)))
             watcher = stack.enter_context(
                 _child("benchmarks.watcher", listening["publish"], page, str(seconds))
@@ -135,6 +161,36 @@ class Bench:
             sent = [listening["input"], str(self._frames), "--frames", str(n_frames)]
             stack.enter_context(_child("benchmarks.camera", *sent, "--rate", str(REAL_TIME_HZ)))
             return _line(watcher)
+
+    def follow(self, n_frames: int, reports_hz: float) -> tuple[FloatArray, FloatArray]:
+        """Send frames at 9 kHz, and listen to the snapshots.
+
+        Returns
+        -------
+        tuple
+            When each batch left the camera, ``(batches,)``, Unix s; and when each snapshot was
+            there, and how many frames it held, ``(snapshots, 2)``.
+
+        Raises
+        ------
+        StageError
+            A process failed, or frames were lost.
+        """
+        with ExitStack() as stack:
+            output = stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder))
+            words = [STAGES[-1], str(self.calibration), output, "--reports", str(reports_hz)]
+            receiver = stack.enter_context(_child("benchmarks.receiver", *words))
+            listening = _line(receiver)
+            listener = stack.enter_context(_child("benchmarks.listener", listening["publish"]))
+            _line(listener)
+            words = [listening["input"], str(self._frames), "--frames", str(n_frames), "--times"]
+            camera = stack.enter_context(
+                _child("benchmarks.camera", *words, "--rate", str(REAL_TIME_HZ))
+            )
+            sent, heard, received = _line(camera), _line(listener), _line(receiver)
+        if sent["dropped"] or received["missing"]:
+            raise StageError("Frames were lost at 9 kHz, so no snapshot can be told from another.")
+        return np.array(sent["left_s"]), np.array(heard["heard"], np.float64).reshape(-1, 2)
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """A table of figures: a row per measurement, one unit per column."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
+
+from hexlive.benchmarks.turns import noise_note
 
 Cell = str | float | None
 ABSENT: Final = "n/a"
@@ -21,12 +23,15 @@ class Column:
         The two lines above the figures.
     digits
         Decimals to print.
+    given
+        Chosen, not measured; words always are.
     """
 
     key: str
     heading: str
     unit: str = ""
     digits: int = 0
+    given: bool = False
 
     def text(self, cell: Cell) -> str:
         """The cell as it is printed; None is a figure that was not measured."""
@@ -48,29 +53,42 @@ class Table:
     rows
         One dictionary per measurement, by the keys of the columns.
     notes
-        What the reader must know besides: limits, noise, what was absent.
+        What the reader must know besides: limits, what was absent.
+    spreads_percent
+        How far the turns of each measurement lie apart; None: there were no turns.
     """
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[dict[str, Cell]]
     notes: Sequence[str] = field(default_factory=list)
+    spreads_percent: Sequence[Cell] | None = None
+
+    @property
+    def remarks(self) -> list[str]:
+        """The notes, and how steady the machine was."""
+        if self.spreads_percent is None:
+            return list(self.notes)
+        return [*self.notes, noise_note(self._spreads())]
 
     def text(self) -> str:
         """The table for a terminal."""
         blocks = [self._block(column) for column in self.columns]
         lines = [(" " * GAP).join(cells).rstrip() for cells in zip(*blocks, strict=True)]
-        return "\n".join([self.title, "", *lines, "", *self.notes])
+        return "\n".join([self.title, "", *lines, "", *self.remarks])
 
     def record(self) -> dict[str, Any]:
         """The table for JSON."""
-        columns = [{"key": c.key, "heading": c.heading, "unit": c.unit} for c in self.columns]
         return {
             "title": self.title,
-            "columns": columns,
+            "columns": [asdict(column) for column in self.columns],
             "rows": list(self.rows),
-            "notes": list(self.notes),
+            "notes": self.remarks,
+            "noise_percent": max(self._spreads(), default=None),
         }
+
+    def _spreads(self) -> list[float]:
+        return [spread for spread in self.spreads_percent or () if isinstance(spread, float)]
 
     def _block(self, column: Column) -> list[str]:
         """One column as lines of equal width, words to the left and figures to the right."""

@@ -17,9 +17,8 @@ from hexlive.benchmarks.stages import (
     whole_batches,
 )
 from hexlive.benchmarks.table import Cell, Column, Table
-from hexlive.benchmarks.turns import Timings, noise_note, positive
+from hexlive.benchmarks.turns import Timings, positive
 from hexlive.stream.config import Config
-from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.recordings import open_file
 from hexlive.stream.session import Outputs, run_session
 
@@ -37,6 +36,7 @@ NAMES: Final = {
     "checkpoint": "+ checkpoints, twice a second",
     "monitor": "+ a monitor",
 }
+QUICK: Final = {"seconds": 10.0, "sustain": 3.0}
 COLUMNS: Final = (
     Column(key="stage", heading="stage"),
     Column(key="rate_hz", heading="rate", unit="frames/s"),
@@ -81,7 +81,8 @@ def run(options: argparse.Namespace) -> Table:
         f"{options.rounds}",
         columns=COLUMNS,
         rows=rows,
-        notes=[*notes, *faults, noise_note(_spreads(passed))],
+        notes=[*notes, *faults],
+        spreads_percent=_spreads(passed),
     )
 
 
@@ -119,10 +120,9 @@ def _timings(passed: dict[str, list[Passed]]) -> Timings:
     return Timings({name: [one.rate_hz for one in runs] for name, runs in passed.items() if runs})
 
 
-def _spreads(passed: dict[str, list[Passed]]) -> list[float]:
+def _spreads(passed: dict[str, list[Passed]]) -> list[Cell]:
     timings = _timings(passed)
-    found = (timings.spread_percent(name, STAGES[0]) for name in STAGES[1:])
-    return [spread for spread in found if spread is not None]
+    return [timings.spread_percent(name, STAGES[0]) for name in STAGES[1:]]
 
 
 def _headline(seconds: float, sustained_hz: float, tried: Sequence[tuple[float, Passed]]) -> str:
@@ -142,10 +142,7 @@ def _headline(seconds: float, sustained_hz: float, tried: Sequence[tuple[float, 
 def _file_row(made: Bench, n_frames: int) -> dict[str, Cell]:
     """A recording to a result file, in this process."""
     recording, config = made.folder / "recording.h5", Config()
-    writer = RecordingWriter(recording)
-    for message in made.simulator.messages():
-        writer.append(message)
-    writer.close()
+    made.record(recording)
     calibration = made.simulator.camera.calibration()
     outputs = Outputs(result=Path(made.folder) / "result.nxs")
     rates = []

@@ -1,5 +1,6 @@
 """What all devices do alike: which batches they refuse, and how their tally becomes counts."""
 
+from dataclasses import fields
 from typing import Any, Final
 
 import numpy as np
@@ -163,3 +164,15 @@ def add_counts(counts: Counts, counters: Tally, shape: tuple[int, int], n_before
     for name in Tally._fields:
         own = getattr(counters, name)
         own += getattr(added, name)
+
+
+def without(counts: Counts, before: Counts) -> Counts:
+    """What was counted after ``before``, by the same backend without a clear in between."""
+
+    def left(name: str) -> Any:
+        now, then = getattr(counts, name), getattr(before, name)
+        if isinstance(now, dict):
+            return {reason: n - then[reason] for reason, n in now.items()}
+        return None if now is None else now - then
+
+    return Counts(**{field.name: left(field.name) for field in fields(Counts)})

@@ -22,6 +22,7 @@ def open_backend(
     events: EventSettings,
     spectrum: SpectrumSettings,
     pixels: PixelMaps,
+    threads: int | None = None,
 ) -> Backend:
     """Open a device.
 
@@ -29,6 +30,8 @@ def open_backend(
     ----------
     name
         "cpu" (numba), "cuda" (CuPy), or "auto": CUDA where there is one, else the CPU.
+    threads
+        Of the CPU, at most; None: as many as there are cores.
 
     Raises
     ------
@@ -36,11 +39,11 @@ def open_backend(
         The device is not there.
     """
     if name == "cpu":
-        return CpuBackend(events=events, spectrum=spectrum, pixels=pixels)
+        return CpuBackend(events=events, spectrum=spectrum, pixels=pixels, threads=threads)
     try:
         return open_cuda(events=events, spectrum=spectrum, pixels=pixels)
     except BackendUnavailableError as error:
         if name == "cuda":
             raise
         LOG.debug("CUDA is not used: %s", error)
-        return CpuBackend(events=events, spectrum=spectrum, pixels=pixels)
+        return CpuBackend(events=events, spectrum=spectrum, pixels=pixels, threads=threads)

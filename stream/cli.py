@@ -11,6 +11,7 @@ import typer
 from hexlive.stream.commands import advice as advise
 from hexlive.stream.commands import compare, export, live, offline, simulate
 from hexlive.stream.commands.calibrate import calibrate
+from hexlive.stream.commands.campaign import campaign
 from hexlive.stream.commands.options import KeysFolder
 from hexlive.stream.commands.register import register
 from hexlive.stream.doctor import examine
@@ -32,6 +33,7 @@ app.command()(live.replay)
 app.command()(advise.advice)
 app.command()(offline.recover)
 app.command()(offline.process)
+app.command()(campaign)
 app.add_typer(calibrate, name="calibrate")
 app.command()(offline.reconstruct)
 app.command()(compare.morphology)

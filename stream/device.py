@@ -1,6 +1,6 @@
 """Where events are counted: opened by name, and said in one line."""
 
-from typing import Literal
+from typing import Final, Literal, Protocol
 
 from hexlive.kernels.backend import (
     Backend,
@@ -13,10 +13,31 @@ from hexlive.kernels.odin import OdinBackend
 from hexlive.kernels.opening import open_backend
 
 DeviceName = Literal["auto", "cuda", "cpu", "odin", "odin-5x5"]
+CLUSTER: Final = "cluster"
+
+
+class Counter(Protocol):
+    """Opens what counts, by the rules of a run."""
+
+    def __call__(
+        self,
+        name: DeviceName,
+        *,
+        events: EventSettings,
+        spectrum: SpectrumSettings,
+        pixels: PixelMaps,
+    ) -> Backend:
+        """Open it."""
+        ...
 
 
 def open_counter(
-    name: DeviceName, *, events: EventSettings, spectrum: SpectrumSettings, pixels: PixelMaps
+    name: DeviceName,
+    *,
+    events: EventSettings,
+    spectrum: SpectrumSettings,
+    pixels: PixelMaps,
+    threads: int | None = None,
 ) -> Backend:
     """Open a device, or the facility's chain as one ("odin", "odin-5x5").
 
@@ -31,7 +52,7 @@ def open_counter(
         return OdinBackend(events=events, spectrum=spectrum, pixels=pixels, window=3)
     if name == "odin-5x5":
         return OdinBackend(events=events, spectrum=spectrum, pixels=pixels, window=5)
-    return open_backend(name, events=events, spectrum=spectrum, pixels=pixels)
+    return open_backend(name, events=events, spectrum=spectrum, pixels=pixels, threads=threads)
 
 
 def describe_device(asked: DeviceName, used: str) -> str:
@@ -42,6 +63,8 @@ def describe_device(asked: DeviceName, used: str) -> str:
     asked, used
         The name that was asked for, and that of the device that answered.
     """
+    if used == CLUSTER:
+        return "events are counted by the workers of a cluster"
     if used == "cuda":
         return f"events are counted on the GPU: {find_gpu()[1]}"
     if used == "cpu" and asked == "auto" and gpu_seen():

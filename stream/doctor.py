@@ -30,6 +30,7 @@ OPTIONAL: Final = {
     "stomp": "pip install 'hexlive[facility]'  (a message broker as trigger)",
     "p4p": "pip install 'hexlive[facility]'  (maps as EPICS PVs)",
     "prometheus_client": "pip install 'hexlive[facility]'  (metrics)",
+    "distributed": "pip install 'hexlive[campaign]'  (many recordings on a cluster)",
     "xraylib": "pip install xraylib  (the efficiency of the sensor, the simulator's profiles)",
 }
 DISTRIBUTIONS: Final = {"astra": "astra-toolbox", "skimage": "scikit-image", "stomp": "stomp.py"}

@@ -1,7 +1,7 @@
 """Files as sources: native recordings, and plain frame stacks such as odin's ``raw_frames``."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexlive.stream.files import FileError, opened
-from hexlive.stream.frame_layout import FRAME_NUMBER, frames_held, listing_adu, open_frames
-from hexlive.stream.interop.stacks import FrameStack, find_stack
+from hexlive.stream.frame_layout import (
+    FRAME_NUMBER,
+    FrameReader,
+    frames_held,
+    listing_adu,
+    open_frames,
+)
+from hexlive.stream.interop.stacks import FrameStack, cut_into_blocks, find_stack
 from hexlive.stream.model import AnyMessage, Count, End, Frames, Projections, Segment, Start
+from hexlive.stream.places import PlaceReader, places
 from hexlive.stream.recorder import (
     BATCH_POSITION,
     BATCH_TIMESTAMP,
@@ -40,6 +47,20 @@ class FileSource(Protocol):
     listing_adu: NDArray[np.float32] | None
 
     def __iter__(self) -> Iterator[AnyMessage | None]: ...
+
+    def outline(self, *, images: bool = True) -> Iterator[AnyMessage]:
+        """The same messages without reading a frame; see `places`.
+
+        Parameters
+        ----------
+        images
+            Whether to read those of CT scans.
+        """
+        ...
+
+    def frames(self, begin: int, end: int) -> Iterator[NDArray[np.uint16]]:
+        """Blocks of the frames from one place in the file to another."""
+        ...
 
 
 def open_file(
@@ -84,13 +105,27 @@ class FrameStackSource:
         self.listing_adu: NDArray[np.float32] | None = None
 
     def __iter__(self) -> Iterator[AnyMessage]:
+        return self._messages(self._stack.blocks())
+
+    def outline(self, *, images: bool = True) -> Iterator[AnyMessage]:
+        """The same messages without reading a frame; see `places`. There are no CT images here."""
+        bounds = self._stack.bounds()
+        return self._messages((begin, places(begin, end, self.shape)) for begin, end in bounds)
+
+    def frames(self, begin: int, end: int) -> Iterator[NDArray[np.uint16]]:
+        """Blocks of the frames from one place in the file to another."""
+        with self._stack.opened() as read:
+            for first, last in cut_into_blocks(begin, end):
+                yield read(first, last)
+
+    def _messages(self, blocks: Iterable[tuple[int, NDArray[np.uint16]]]) -> Iterator[AnyMessage]:
         series = f"{self._stack.path.name}:{self._stack.name}"
         rows, columns = self.shape
         yield Start(
             series=series, rows=rows, columns=columns, frame_rate_hz=self._rate, started_s=0.0
         )
         yield Segment(series=series, number=1, first_frame=0)
-        for first, frames in self._stack.blocks():
+        for first, frames in blocks:
             seconds = first / self._rate
             yield Frames(series=series, first_frame=first, timestamp_s=seconds, frames=frames)
         yield End(series=series, last_frame=self.n_frames - 1)
@@ -133,6 +168,38 @@ class RecordingSource:
         frames
             Whether to read frames at all.
         """
+        return self._messages(n_messages, n_frames, open_frames, frames=frames)
+
+    def outline(self, *, images: bool = True) -> Iterator[AnyMessage]:
+        """The same messages without reading a frame; see `places`.
+
+        Parameters
+        ----------
+        images
+            Whether to read those of CT scans.
+        """
+        return self._messages(0, 0, self._open_places, images=images)
+
+    def frames(self, begin: int, end: int) -> Iterator[NDArray[np.uint16]]:
+        """Blocks of the frames from one place in the file to another."""
+        with opened(self._path) as file:
+            detector = file["entry/instrument/detector"]
+            with closing(open_frames(self._path, detector, begin, end)) as reader:
+                for first, last in cut_into_blocks(begin, end):
+                    yield reader.take(last - first)
+
+    def _open_places(self, path: Path, detector: h5py.Group, begin: int, end: int) -> FrameReader:
+        return PlaceReader(begin, self.shape)
+
+    def _messages(
+        self,
+        n_messages: int,
+        n_frames: int,
+        open_reader: Callable[[Path, h5py.Group, int, int], FrameReader],
+        *,
+        frames: bool = True,
+        images: bool = True,
+    ) -> Iterator[AnyMessage]:
         with opened(self._path) as file:
             entry = file["entry"]
             detector = entry["instrument/detector"]
@@ -148,17 +215,21 @@ class RecordingSource:
             if n_messages and headers:
                 series = self._message(file, headers[:n_messages][-1]).series
             begin = batches[done][0][0] if done < len(batches) else self.n_frames
-            with closing(_FrameReader(self._path, detector, begin, self.n_frames)) as reader:
+            pixels = open_reader(self._path, detector, begin, self.n_frames)
+            numbers = RowReader(self._path, detector["frame_number"], begin, self.n_frames)
+            with closing(_BatchReader(pixels, numbers)) as reader:
                 for split, header in zip(splits, headers[n_messages:], strict=True):
                     yield from reader.batches(series, batches[done:split])
-                    message = self._message(file, header)
-                    series, done = message.series, max(done, split)
-                    yield message
+                    done = max(done, split)
+                    if images or not _holds_images(header):
+                        message = self._message(file, header)
+                        series = message.series
+                        yield message
                 yield from reader.batches(series, batches[done:])
 
     def _message(self, file: h5py.File, header: bytes) -> AnyMessage:
         try:
-            if msgspec.json.decode(header, type=_Tag).type == "projections":
+            if _holds_images(header):
                 return _projections(file, msgspec.json.decode(header, type=_ProjectionsNote))
             return decode([header])
         except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, WireError) as error:
@@ -174,6 +245,13 @@ class _Tag(msgspec.Struct):
     type: str
 
 
+def _holds_images(header: bytes) -> bool:
+    try:
+        return msgspec.json.decode(header, type=_Tag).type == "projections"
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False  # whoever decodes all of it says what is wrong
+
+
 class _ProjectionsNote(msgspec.Struct):
     """Where in its scan's entry the recorder put the images of one message."""
 
@@ -184,12 +262,11 @@ class _ProjectionsNote(msgspec.Struct):
     count: Count
 
 
-class _FrameReader:
+class _BatchReader:
     """The frames of a recording, batch after batch."""
 
-    def __init__(self, path: Path, detector: h5py.Group, begin: int, end: int) -> None:
-        self._frames = open_frames(path, detector, begin, end)
-        self._numbers = RowReader(path, detector["frame_number"], begin, end)
+    def __init__(self, frames: FrameReader, numbers: RowReader) -> None:
+        self._frames, self._numbers = frames, numbers
 
     def batches(self, series: str, batches: list[Batch]) -> Iterator[Frames]:
         """The next batches."""

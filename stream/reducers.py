@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import Backend, Counts
+from hexlive.kernels.backend import Backend, Counts, PixelMaps
 from hexlive.kernels.tables import unusable_pixels
-from hexlive.reconstruct.compton import window_edges_kev
+from hexlive.reconstruct.compton import FloatArray, window_edges_kev
 from hexlive.stream.angles import angle_map_rad
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError
 from hexlive.stream.ct_pooling import CtPooling
-from hexlive.stream.device import DeviceName, open_counter
+from hexlive.stream.device import Counter, DeviceName, open_counter
 from hexlive.stream.doubts import Doubts
 from hexlive.stream.estimates import Estimate, Estimator
 from hexlive.stream.memory import require_memory
@@ -24,6 +24,28 @@ from hexlive.stream.relating import Relating
 from hexlive.stream.results import ComptonResult, CyclerResult
 
 
+def angles_and_pixels(
+    config: Config, calibration: Calibration
+) -> tuple[FloatArray, PixelMaps, list[str]]:
+    """The angle of each pixel (rad), all that a device needs to count, and what to know of both.
+
+    Raises
+    ------
+    ConfigError
+        The calibration is of another size, or lacks the peaks that the configuration asks for.
+    """
+    shape = config.detector.shape
+    if calibration.shape != shape:
+        raise ConfigError(
+            f"The calibration is {calibration.shape[0]} x {calibration.shape[1]}, "
+            f"the detector is {shape[0]} x {shape[1]}."
+        )
+    theta_rad, notes = angle_map_rad(config, calibration)
+    windows_kev = window_edges_kev(theta_rad, config.compton)
+    pixels = calibration.pixel_maps(config.events, windows_kev, config.detector.modules)
+    return theta_rad, pixels, notes
+
+
 class ComptonReducer:
     """Frames to per-pixel spectra, Compton peak, profile, EMF, and components per state.
 
@@ -33,6 +55,8 @@ class ComptonReducer:
         Of the same camera.
     device
         "auto", "cuda", "cpu", or for comparison "odin" or "odin-5x5".
+    counter
+        Opens that device.
 
     Attributes
     ----------
@@ -57,18 +81,11 @@ class ComptonReducer:
         config: Config,
         calibration: Calibration,
         device: DeviceName = "auto",
+        counter: Counter = open_counter,
     ) -> None:
-        shape = config.detector.shape
-        if calibration.shape != shape:
-            raise ConfigError(
-                f"The calibration is {calibration.shape[0]} x {calibration.shape[1]}, "
-                f"the detector is {shape[0]} x {shape[1]}."
-            )
         require_memory(config)
         self._config = config
-        self.theta_rad, angle_notes = angle_map_rad(config, calibration)
-        windows_kev = window_edges_kev(self.theta_rad, config.compton)
-        pixels = calibration.pixel_maps(config.events, windows_kev, config.detector.modules)
+        self.theta_rad, pixels, angle_notes = angles_and_pixels(config, calibration)
         self.valid: NDArray[np.bool_] = ~unusable_pixels(pixels)
         if not self.valid.any():
             raise ConfigError(
@@ -78,7 +95,7 @@ class ComptonReducer:
         self.notes = start_notes(device, pixels, config.events) + angle_notes
         self._relating = Relating(config, calibration)
         try:
-            self.backend: Backend = open_counter(
+            self.backend: Backend = counter(
                 device, events=config.events, spectrum=config.spectrum, pixels=pixels
             )
             self._estimator = Estimator(config, self.theta_rad, self.valid)

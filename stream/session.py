@@ -13,7 +13,7 @@ from hexlive.stream.checkpoint import CheckpointFolder, MadeWith, deciding
 from hexlive.stream.checkpointing import INTERVAL_S, Parts
 from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
-from hexlive.stream.device import DeviceName, describe_device
+from hexlive.stream.device import Counter, DeviceName, describe_device, open_counter
 from hexlive.stream.drift import DriftReducer
 from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.interop.facility import reported, watched
@@ -98,6 +98,7 @@ def run_session(
     outputs: Outputs,
     *,
     device: DeviceName = "auto",
+    counter: Counter = open_counter,
     checkpoint: CheckpointFolder | None = None,
     stop: Stop | None = None,
     progress: Sink[Report] | None = None,
@@ -110,6 +111,8 @@ def run_session(
     ----------
     device
         Where events are counted, see `ComptonReducer`.
+    counter
+        Opens it.
     checkpoint
         Where to keep what it takes to go on after a crash; what an earlier start of the same run
         left there is gone on with.
@@ -134,7 +137,7 @@ def run_session(
         half written.
     """
     stop = stop or Stop()
-    compton = ComptonReducer(config, calibration, device)
+    compton = ComptonReducer(config, calibration, device, counter)
     LOG.info(describe_device(device, compton.backend.name))
     for note in compton.notes:
         LOG.warning(note)

@@ -30,18 +30,23 @@ def fraction_bar(title: str) -> Iterator[Callable[[float], None]]:
         yield lambda done: progress.update(task, completed=done)
 
 
+def line(*, bar: bool) -> Progress:
+    """A line that changes while work goes on, with a bar where its end is known."""
+    return Progress(
+        TextColumn("{task.description}"),
+        *([BarColumn()] if bar else []),
+        TimeElapsedColumn(),
+        console=_console,
+        transient=True,
+        disable=not _console.file.isatty(),
+    )
+
+
 class ProgressSink:
     """A sink that shows frames, rate and losses; a bar where the total is known."""
 
     def __init__(self, n_frames: int | None = None) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            *([BarColumn()] if n_frames else []),
-            TimeElapsedColumn(),
-            console=_console,
-            transient=True,
-            disable=not _console.file.isatty(),
-        )
+        self._progress = line(bar=bool(n_frames))
         self._task = self._progress.add_task("", total=n_frames)
 
     def put(self, report: Report) -> None:

@@ -54,12 +54,22 @@ class FrameStack:
     present: Ranges
     opened: Callable[[], AbstractContextManager[Reader]]
 
+    def bounds(self) -> Iterator[tuple[int, int]]:
+        """Where the blocks of consecutive frames begin and end, one after another."""
+        for begin, end in self.present:
+            yield from cut_into_blocks(begin, end)
+
     def blocks(self) -> Iterator[tuple[int, NDArray[np.uint16]]]:
         """The number of its first frame, and a block of consecutive frames, again and again."""
         with self.opened() as read:
-            for begin, end in self.present:
-                for first in range(begin, end, BLOCK_FRAMES):
-                    yield first, read(first, min(first + BLOCK_FRAMES, end))
+            for first, end in self.bounds():
+                yield first, read(first, end)
+
+
+def cut_into_blocks(begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Blocks of ``BLOCK_FRAMES`` frames, the last may be shorter: where each begins and ends."""
+    for first in range(begin, end, BLOCK_FRAMES):
+        yield first, min(first + BLOCK_FRAMES, end)
 
 
 def find_stack(path: Path, names: Sequence[str], *, calibrated: bool = False) -> FrameStack:

@@ -19,6 +19,10 @@ SMALL = {
     "throughput": ("--seconds", "0.2", "--rounds", "1", "--sustain", "0"),
     "soak": ("--soak", "1"),
     "monitor": ("--watch", "0.5", "--pages", "overview"),
+    "latency": ("--latency-seconds", "1"),
+    "memory": ("--memory-seconds", "0.1"),
+    "startup": ("--startup-turns", "1", "--cold-turns", "0"),
+    "campaign": ("--campaign-seconds", "1", "--campaign-turns", "1"),
     "ct": ("--ct-projections", "60", "--ct-rows", "3", "--ct-columns", "64", "--ct-ms", "1"),
 }
 Bench = Callable[..., tuple[object, str]]
