@@ -7,7 +7,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from hexlive.stream.checkpoint import MadeWith
 from hexlive.stream.files import FileError, whole_or_absent
 
 NAME: Final = "campaign.json"
@@ -29,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes, modified_ns
         Of the recording, by which a change is seen.
     made_with
-        What decided on the result.
+        SHA-256 of what decided on the result: version, calibration id, configuration.
     dataset
         Where the frames were looked for; None: at the usual places.
     frames, missing
@@ -46,7 +45,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str = ""
     n_bytes: int = 0
     modified_ns: int = 0
-    made_with: MadeWith
+    made_with: str
     dataset: str | None = None
     frames: int = 0
     missing: int = 0

@@ -1,6 +1,5 @@
 """The cluster: processes on this machine, or a Dask scheduler that runs already."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from hexlive.kernels.cpu import available_cores
+from hexlive.stream.campaign.local_worker import silence
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -24,6 +24,8 @@ CONFIG: Final = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.preload": ["hexlive.stream.campaign.local_worker"],
+    # Not even that it imports this module; it reads this before anything else of the configuration.
+    "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
 }
 
 
@@ -94,6 +96,7 @@ def _scheduler(settings: ClusterSettings) -> Iterator[Any]:
         return
     from distributed import LocalCluster
 
+    silence()
     n_workers = settings.workers or (1 if settings.gpu else available_cores())
     with (
         TemporaryDirectory(prefix="hexlive_campaign_", ignore_cleanup_errors=True) as folder,
@@ -104,7 +107,7 @@ def _scheduler(settings: ClusterSettings) -> Iterator[Any]:
             resources=settings.resources,
             dashboard_address=None,
             local_directory=folder,
-            silence_logs=logging.CRITICAL,
+            silence_logs=False,
         ) as cluster,
     ):
         yield cluster

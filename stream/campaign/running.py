@@ -5,6 +5,7 @@ All that depends on their order, from the ledger to the drift monitor, is done h
 session that ``hexlive process`` runs, on an outline of the recording and the sums of the counts.
 """
 
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -98,12 +99,7 @@ class Campaign:
         self._order, self._book = order, Book(order.out)
         paths = list(dict.fromkeys(path.resolve() for path in order.files))
         results = self._book.results(paths)
-        self._made_with = MadeWith(
-            version=version("hexlive"),
-            calibration_id=_calibration_id(order),
-            chain="hexlive",
-            config=deciding(order.config),
-        )
+        self._made_with = _digest(order)
         drafts = [self._draft(path, results[path]) for path in paths]
         self._all = [draft.recording for draft in drafts]
         self._todo = [draft for draft in drafts if not self._book.done(draft)]
@@ -252,8 +248,16 @@ class Campaign:
         )
 
 
-def _calibration_id(order: Order) -> str:
-    return (order.calibration or step_calibration(order.config)).id
+def _digest(order: Order) -> str:
+    """Of all that decides on results."""
+    calibration = order.calibration or step_calibration(order.config)
+    made_with = MadeWith(
+        version=version("hexlive"),
+        calibration_id=calibration.id,
+        chain="hexlive",
+        config=deciding(order.config),
+    )
+    return hashlib.sha256(msgspec.json.encode(made_with)).hexdigest()
 
 
 def _failed(entry: Entry, error: Exception) -> Entry:

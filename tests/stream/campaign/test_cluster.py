@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,5 +74,15 @@ def test_an_interrupted_campaign_ends_cleanly_and_leaves_no_process(
     assert "0/result.nxs" in shown
     assert (tmp_path / "out/0/result.nxs").is_file()
     assert not list(tmp_path.rglob("*.part"))
-    with pytest.raises(ProcessLookupError):
-        os.killpg(child.pid, 0)
+    assert _gone(child.pid)
+
+
+def _gone(group: int) -> bool:
+    """Whether a process group ends; the helpers of multiprocessing take a moment longer."""
+    for _ in range(200):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
