@@ -13,8 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from hexlive.benchmarks.stages import REAL_TIME_HZ, Bench, bench, whole_batches
 from hexlive.benchmarks.table import Cell, Column, Table
 from hexlive.benchmarks.turns import Contender, Timings, positive, take_turns
@@ -39,7 +37,7 @@ NETWORK_MB_PER_S: Final = 1250.0  # 10 Gb/s
 BLOCK_BYTES: Final = 8 << 20
 MB: Final = 1e6
 PROCESS: Final = "hexlive process"
-QUICK: Final = {"campaign_seconds": 8.0, "campaign_turns": 2}
+QUICK: Final = {"campaign_seconds": 12.0, "campaign_turns": 2}
 COLUMNS: Final = (
     Column(key="program", heading="program"),
     Column(key="rate_hz", heading="rate", unit="frames/s"),
@@ -176,7 +174,7 @@ def read_mb_per_s(path: Path) -> float:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        buffer, n_bytes = np.empty(BLOCK_BYTES, np.uint8), 0
+        buffer, n_bytes = bytearray(BLOCK_BYTES), 0
         began_s = time.perf_counter()
         while read := os.readv(file.fileno(), [buffer]):
             n_bytes += read

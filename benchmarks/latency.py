@@ -104,8 +104,9 @@ def newest_ages(left_s: FloatArray, heard: FloatArray) -> FloatArray:
     """
     n_batches = (heard[:, 1] // BATCH).astype(int)
     grown = np.flatnonzero(np.diff(n_batches, prepend=0) > 0)
-    found: FloatArray = heard[grown, 0] - left_s[n_batches[grown] - 1]
-    return found[left_s[n_batches[grown] - 1] > left_s[0] + WARM_UP_S]
+    left = left_s[n_batches[grown] - 1]
+    found: FloatArray = (heard[grown, 0] - left)[left > left_s[0] + WARM_UP_S]
+    return found
 
 
 def _spread_percent(ages_s: FloatArray) -> float | None:

@@ -105,7 +105,9 @@ def _scheduler(settings: ClusterSettings) -> Iterator[Any]:
             threads_per_worker=1,
             memory_limit=int(settings.memory_mb * MB),
             resources=settings.resources,
+            host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any port, and nothing on it
             local_directory=folder,
             silence_logs=False,
         ) as cluster,

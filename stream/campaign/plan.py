@@ -155,8 +155,10 @@ def _last_frame(pieces: list[Piece]) -> Piece:
 
 
 def _batches(stretch: Batch, batch_frames: int) -> Iterator[Batch]:
-    """A stretch in parts of at most so many frames."""
+    """A stretch in parts of at most so many frames, all of nearly the same size."""
     pieces: list[Piece] = []
+    n_batches = -(-stretch.n_frames // batch_frames)
+    batch_frames = -(-stretch.n_frames // n_batches)
     before, room = stretch.before, batch_frames
     for piece in stretch.pieces:
         done = 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from hexlive.stream.calibration import load_calibration
@@ -19,6 +19,7 @@ from hexlive.stream.commands.options import ConfigFile
 from hexlive.stream.config import load_config
 from hexlive.stream.stopping import stop_on_signals
 
+NUMBERS: Final = ("frames", "missing", "seconds")
 WIDE: Final = 10_000  # where nobody looks at it, no line of the table is broken
 
 
@@ -97,8 +98,8 @@ def _run(made: Campaign, settings: ClusterSettings) -> None:
 def _show(made: Campaign, out: Path) -> None:
     """The table at the end; where the results are."""
     table = Table(box=None, pad_edge=False)
-    for heading, justify in (("recording", "left"), ("frames", "right"), ("missing", "right"),
-                             ("seconds", "right"), ("result", "left")):  # fmt: skip
+    for heading in ("recording", *NUMBERS, "result"):
+        justify: JustifyMethod = "right" if heading in NUMBERS else "left"
         table.add_column(heading, justify=justify, overflow="fold")
     for entry in made.entries():
         words = str(out / entry.result) if entry.status == "done" else entry.sentence
