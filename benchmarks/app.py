@@ -8,6 +8,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -75,13 +76,15 @@ def _run(words: list[str]) -> None:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.touch()  # a place that cannot be written to is said before the measurement
-    tables = {}
+    records: dict[str, Any] = {}
     for name, suite in suites.items():
-        tables[name] = suite.run(options)
-        print(tables[name].text(), end="\n\n", flush=True)
+        began_s = time.monotonic()
+        table = suite.run(options)
+        records[name] = table.record() | {"seconds": round(time.monotonic() - began_s, 1)}
+        print(table.text(), end="\n\n", flush=True)
     for sentence in absent:
         print(sentence)
-    document = _document(tables)
+    document = _document(records)
     if before is not None:
         print(compared(before, document).text())
     if options.json:
@@ -132,14 +135,14 @@ def _load(name: str) -> Suite:
         ) from None
 
 
-def _document(tables: dict[str, Table]) -> dict[str, Any]:
+def _document(records: dict[str, Any]) -> dict[str, Any]:
     """Figures with their provenance."""
     compiler = find_compiler()
     return {
         "machine": describe_machine(),
         "compiler": compiler_version(compiler) if compiler else None,
         "gpu": _gpu(),
-        "suites": {name: table.record() for name, table in tables.items()},
+        "suites": records,
     }
 
 

@@ -29,7 +29,7 @@ from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 
 MS: Final = 1e-3
 PATIENCE_S: Final = 600.0
-QUICK: Final = {"ct_projections": 360, "ct_columns": 512}
+QUICK: Final = {"ct_projections": 180, "ct_columns": 256, "ct_rows": 8}
 COLUMNS: Final = (
     Column(key="beside", heading="beside it"),
     Column(key="axis", heading="axis"),

@@ -14,7 +14,7 @@ DIFFERENT_S: Final = 3.0
 OCCUPANCY: Final = 0.01
 SETTLED: Final = 0.25  # of the time, in which buffers fill and code is compiled
 MINUTE_S: Final = 60.0
-QUICK: Final = {"soak": 12.0}
+QUICK: Final = {"soak": 8.0}
 COLUMNS: Final = (
     Column(key="minutes", heading="time", unit="min", digits=1, given=True),
     Column(key="rate_hz", heading="rate", unit="frames/s"),

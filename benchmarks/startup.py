@@ -15,7 +15,7 @@ from hexlive.benchmarks.turns import Contender, positive, take_turns
 
 TURNS: Final = 7
 COLD_TURNS: Final = 3
-QUICK: Final = {"startup_turns": 3, "cold_turns": 1}
+QUICK: Final = {"startup_turns": 2, "cold_turns": 1}
 BARE: Final = "Python alone"
 CACHE: Final = "NUMBA_CACHE_DIR"
 FIRST_FRAME: Final = """
