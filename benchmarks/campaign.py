@@ -9,9 +9,12 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hexlive.benchmarks.stages import REAL_TIME_HZ, Bench, bench, whole_batches
 from hexlive.benchmarks.table import Cell, Column, Table
@@ -64,8 +67,10 @@ def run(options: argparse.Namespace) -> Table:
         for file in files:
             made.record(file, times)
         n_frames = RECORDINGS * times * n_different
-        timings = _timings(made, files, n_frames, options.campaign_turns)
-        notes = _bounds(made, files[0], n_frames // RECORDINGS, timings)
+        with _clusters() as clients:
+            timings = _timings(made, clients, files, n_frames, options.campaign_turns)
+            add_s = _adding_s(made, clients[0], files[0])
+        notes = _bounds(files[0], n_frames // RECORDINGS, timings, add_s)
     names = [_name(n_workers) for n_workers in WORKERS]
     return Table(
         title=f"Campaign: {RECORDINGS} recordings of {n_frames // RECORDINGS:,} frames, "
@@ -78,9 +83,17 @@ def run(options: argparse.Namespace) -> Table:
     )
 
 
-def _timings(made: Bench, files: list[Path], n_frames: int, n_turns: int) -> Timings:
+@contextmanager
+def _clusters() -> Iterator[list[Any]]:
+    """A client of a cluster of each size."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(open_cluster(ClusterSettings(workers=n))) for n in WORKERS]
+
+
+def _timings(
+    made: Bench, clients: list[Any], files: list[Path], n_frames: int, n_turns: int
+) -> Timings:
     calibration = load_calibration(made.calibration)
-    contenders = {}
 
     def process() -> None:
         for file in files:
@@ -88,20 +101,15 @@ def _timings(made: Bench, files: list[Path], n_frames: int, n_turns: int) -> Tim
                 open_file(file), Config(), calibration, Outputs(result=made.folder / "r.nxs")
             )
 
-    contenders[PROCESS] = Contender(process, n_frames)
-    clusters = [open_cluster(ClusterSettings(workers=n_workers)) for n_workers in WORKERS]
-    with clusters[0] as one, clusters[1] as two:
-        for n_workers, client in zip(WORKERS, (one, two), strict=True):
+    def campaign(client: Any) -> None:
+        with tempfile.TemporaryDirectory(dir=made.folder) as out:
+            order = Order(files=files, out=Path(out), config=Config(), calibration=calibration)
+            Campaign(order).run(client, Stop(), Watcher())
 
-            def campaign(client: object = client) -> None:
-                with tempfile.TemporaryDirectory(dir=made.folder) as out:
-                    order = Order(
-                        files=files, out=Path(out), config=Config(), calibration=calibration
-                    )
-                    Campaign(order).run(client, Stop(), Watcher())
-
-            contenders[_name(n_workers)] = Contender(campaign, n_frames)
-        return take_turns(contenders, n_turns)
+    contenders = {PROCESS: Contender(process, n_frames)}
+    for n_workers, client in zip(WORKERS, clients, strict=True):
+        contenders[_name(n_workers)] = Contender(partial(campaign, client), n_frames)
+    return take_turns(contenders, n_turns)
 
 
 def _name(n_workers: int) -> str:
@@ -120,11 +128,11 @@ def _row(name: str, timings: Timings, one: str) -> dict[str, Cell]:
     }
 
 
-def _bounds(made: Bench, file: Path, n_frames: int, timings: Timings) -> list[str]:
+def _bounds(file: Path, n_frames: int, timings: Timings, add_s: float) -> list[str]:
     """What each further part takes, and how many workers it keeps busy."""
     worker_hz = timings.median_hz(_name(1))
     assert worker_hz is not None
-    add_s, frame_bytes = _adding_s(made, file), file.stat().st_size / n_frames
+    frame_bytes = file.stat().st_size / n_frames
     worker_mb_per_s = worker_hz * frame_bytes / MB
     disk_mb_per_s = read_mb_per_s(file)
     asking = BATCH_FRAMES / add_s / worker_hz
@@ -140,7 +148,7 @@ def _bounds(made: Bench, file: Path, n_frames: int, timings: Timings) -> list[st
     ]
 
 
-def _adding_s(made: Bench, file: Path) -> float:
+def _adding_s(made: Bench, client: Any, file: Path) -> float:
     """Seconds from counts that a worker has to their sum here."""
     config, source = Config(), open_file(file)
     calibration = load_calibration(made.calibration)
@@ -158,14 +166,13 @@ def _adding_s(made: Bench, file: Path) -> float:
         events=config.events, spectrum=config.spectrum, pixels=rules.pixels, threads=1
     )
     taken_s = []
-    with open_cluster(ClusterSettings(workers=1)) as client:
-        for _ in range(TURNS + 1):
-            future = client.submit(count_batch, recorded, batch, rules, pure=False)
-            while not future.done():
-                time.sleep(0.01)
-            began_s = time.perf_counter()
-            total.load(future.result())
-            taken_s.append(time.perf_counter() - began_s)
+    for _ in range(TURNS + 1):
+        future = client.submit(count_batch, recorded, batch, rules, pure=False)
+        while not future.done():
+            time.sleep(0.01)
+        began_s = time.perf_counter()
+        total.load(future.result())
+        taken_s.append(time.perf_counter() - began_s)
     return statistics.median(taken_s[1:])
 
 
