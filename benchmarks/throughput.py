@@ -36,7 +36,7 @@ NAMES: Final = {
     "checkpoint": "+ checkpoints, twice a second",
     "monitor": "+ a monitor",
 }
-QUICK: Final = {"seconds": 6.0, "rounds": 2, "sustain": 2.0}
+QUICK: Final = {"seconds": 6.0, "rounds": 2, "sustain": 0.0}
 COLUMNS: Final = (
     Column(key="stage", heading="stage"),
     Column(key="rate_hz", heading="rate", unit="frames/s"),
