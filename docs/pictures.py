@@ -20,8 +20,9 @@ from PySide6.QtWidgets import QApplication
 from hexlive.monitor.client import judge
 from hexlive.monitor.easel import Easel
 from hexlive.monitor.look import Look, PageName, ThemeName
+from hexlive.stream.advice import Adviser
 from hexlive.stream.config import Config
-from hexlive.stream.model import AnyMessage, Cycler, Frames, Segment, Snapshot
+from hexlive.stream.model import AdviceList, AnyMessage, Cycler, Frames, Mark, Segment, Snapshot
 from hexlive.stream.pipeline import Report
 from hexlive.stream.publisher import display
 from hexlive.stream.recorder import Written
@@ -32,6 +33,7 @@ FOLDER: Final = Path(__file__).with_name("pictures")
 FRAMES: Final = 27_000
 PAPER_FRAMES: Final = 4_500_000
 STARTED_S: Final = 1_700_000_000.0
+MARKS: Final = {(3, 2): "beam refilled", (6, 2): "door opened"}  # by state and region
 CYCLE: Final = SimulatorSettings(
     states=(1, 2, 3, 4, 5, 6, 7),
     frames_per_segment=FRAMES,
@@ -93,6 +95,7 @@ class Painter:
 
     def __init__(self, config: Config, shots: tuple[Shot, ...]) -> None:
         self._config, self._sequence = config, 0
+        self._adviser = Adviser(config, lambda: "off")
         self._easels = {shot: Easel(Look(page=shot.page, theme=shot.theme)) for shot in shots}
 
     def put(self, report: Report) -> None:
@@ -101,7 +104,15 @@ class Painter:
         self._sequence += 1
         if snapshot is None:
             return
+        advice = AdviceList(
+            series=snapshot.series,
+            sequence=snapshot.sequence,
+            created_s=snapshot.created_s,
+            status=snapshot.status,
+            advice=self._adviser.review(report),
+        )
         for shot, easel in list(self._easels.items()):
+            easel.screen.take_advice(advice)
             if shot.wanted(snapshot):
                 easel.screen.context.choose(mode=shot.mode)
                 path = FOLDER / f"{shot.name}.png"
@@ -126,7 +137,12 @@ class Simulated:
         self._messages = simulator.messages(started_s=STARTED_S)
 
     def __iter__(self) -> Iterator[AnyMessage | None]:
-        yield from map(stretched, self._messages)
+        for message in self._messages:
+            late = stretched(message)
+            yield late
+            if isinstance(late, Segment) and (late.state, late.region) in MARKS:
+                label = MARKS[late.state, late.region]
+                yield Mark(series=late.series, label=label, time_s=late.started_s or STARTED_S)
         while True:
             yield None
 

@@ -7,16 +7,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hexlive.monitor.client import AddressError, Client, judge
+from hexlive.monitor.client import Client, judge
+from hexlive.monitor.commander import Commander
 from hexlive.monitor.look import PLAIN, Look, PageName, ThemeName
 from hexlive.stream.keys import KeysError
-from hexlive.stream.model import Snapshot
+from hexlive.stream.model import AdviceList, Snapshot
+from hexlive.stream.sockets import AddressError
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -53,6 +55,10 @@ def monitor(
         bool, typer.Option("--when-stopped", help="Picture the end of the run, not its present.")
     ] = False,
     keys: Annotated[Path | None, typer.Option(help="Folder of CurveZMQ keys.")] = None,
+    commands: Annotated[
+        str | None,
+        typer.Option(help="Command leg of the run (its stream.commands); the window gets a menu."),
+    ] = None,
     every: Annotated[
         float | None, typer.Option(help="Draw the picture again every so many seconds.")
     ] = None,
@@ -67,7 +73,7 @@ def monitor(
     """
     try:
         if snapshot is None:
-            raise typer.Exit(run_window(address, keys))
+            raise typer.Exit(run_window(address, keys, commands))
         look = Look(size=parse_size(size), page=page, theme=theme)
         if every is None:
             save_snapshot(address, snapshot, timeout, look, when_stopped=when_stopped, keys=keys)
@@ -82,8 +88,13 @@ def monitor(
         raise typer.Exit(2 if isinstance(error, AddressError) else 1) from error
 
 
-def run_window(address: str, keys: Path | None = None) -> int:
+def run_window(address: str, keys: Path | None = None, commands: str | None = None) -> int:
     """Show the window until it is closed or the process is told to stop; returns the exit code.
+
+    Parameters
+    ----------
+    commands
+        Address of the command leg; None: the window shows no commands.
 
     Raises
     ------
@@ -98,9 +109,13 @@ def run_window(address: str, keys: Path | None = None) -> int:
 
     from hexlive.monitor.main_window import MonitorWindow
 
-    with Client(address, keys) as client:
+    with ExitStack() as stack:
+        client = stack.enter_context(Client(address, keys))
+        commander = None
+        if commands is not None:
+            commander = stack.enter_context(closing(Commander(commands, keys)))
         application = _application([])
-        window = MonitorWindow(client, QSettings("hexlive", "monitor"))
+        window = MonitorWindow(client, QSettings("hexlive", "monitor"), commander)
         window.show()
         with _on_signals(application.quit):
             return application.exec()
@@ -132,7 +147,9 @@ def save_snapshot(
     _require_qt()
     with Client(address, keys) as client:
         snapshot = _awaited(client, timeout_s, when_stopped=when_stopped)
-    render(snapshot, path, look)
+        time.sleep(POLL_S)  # advice comes right behind its snapshot
+        advice = client.advice
+    render(snapshot, path, look, advice)
 
 
 def save_snapshots(
@@ -158,12 +175,15 @@ def save_snapshots(
         while not stopped.is_set():
             newest = client.latest() or newest
             with _one_sentence():
+                easel.screen.take_advice(client.advice)
                 easel.draw(newest, path, client.freshness, client.age_s, address)
             application.processEvents()
             stopped.wait(every_s)
 
 
-def render(snapshot: Snapshot, path: Path, look: Look = PLAIN) -> None:
+def render(
+    snapshot: Snapshot, path: Path, look: Look = PLAIN, advice: AdviceList | None = None
+) -> None:
     """Draw a snapshot into a PNG; call in the main thread.
 
     The file is whole or absent.
@@ -177,8 +197,10 @@ def render(snapshot: Snapshot, path: Path, look: Look = PLAIN) -> None:
     from hexlive.monitor.easel import Easel
 
     _application(OFFSCREEN)
+    easel = Easel(look)
+    easel.screen.take_advice(advice)
     with _one_sentence():
-        Easel(look).draw(snapshot, path, judge(snapshot, 0.0), 0.0)
+        easel.draw(snapshot, path, judge(snapshot, 0.0), 0.0)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import zmq
 
 from hexlive.stream.keys import secure
 from hexlive.stream.model import AdviceList, Snapshot
+from hexlive.stream.sockets import AddressError
 from hexlive.stream.wire import WireError, decode
 
 RECEIVE_HIGH_WATER_MARK: Final = 2
@@ -25,10 +26,6 @@ FRESH_S: Final = 5.0
 STALE_S: Final = 30.0
 
 Freshness = Literal["waiting", "fresh", "stale", "old", "stopped", "error"]
-
-
-class AddressError(ValueError):
-    """This is not an address that a socket can connect to."""
 
 
 class Client:
@@ -49,6 +46,8 @@ class Client:
         Of these, snapshots that a newer one replaced before anybody took them.
     invalid
         Messages dropped, by reason.
+    advice
+        What the run advises, as far as it has come.
     missed
         Snapshots that were sent and did not come: the publisher waits for nobody.
 
@@ -65,6 +64,7 @@ class Client:
         self.received = 0
         self.overwritten = 0
         self.missed = 0
+        self.advice: AdviceList | None = None
         self.invalid: Counter[str] = Counter()
         self._slot: Snapshot | None = None
         self._newest: Snapshot | None = None
@@ -150,7 +150,9 @@ class Client:
             return
         if isinstance(message, Snapshot):
             self._store(message)
-        elif not isinstance(message, AdviceList):  # for scan controls; snapshots say all of it
+        elif isinstance(message, AdviceList):
+            self.advice = message
+        else:
             self.invalid["type"] += 1
 
     def _store(self, snapshot: Snapshot) -> None:

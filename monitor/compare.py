@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QComboBox
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import Context
 from hexlive.monitor.history import exposure_name
+from hexlive.monitor.levels import robust_levels
 from hexlive.monitor.maps import NAMES, chosen_map
 from hexlive.monitor.mapview import MapView
 from hexlive.monitor.numbers import NONE, with_sigma
@@ -23,7 +24,8 @@ class ComparePanel:
 
     def __init__(self, context: Context) -> None:
         hint = (
-            "Exposures that this monitor has seen. The map is the one chosen on the other pages; "
+            "Exposures that this monitor has seen, A and B in the same colours. The map is the one "
+            "chosen on the other pages; "
             "blue: B is lower, yellow: B is higher."
         )
         self.widget = Card(context.theme, "Compare exposures", hint)
@@ -32,7 +34,7 @@ class ComparePanel:
         self._combos = [QComboBox(), QComboBox()]
         for letter, combo in zip("AB", self._combos, strict=True):
             combo.setPlaceholderText(f"{letter}: choose an exposure")
-            combo.setMinimumContentsLength(28)
+            combo.setMinimumContentsLength(36)
             combo.activated.connect(self._chosen)
             self.widget.control(combo)
         self._picked = False
@@ -83,8 +85,10 @@ class ComparePanel:
         mode = self._context.mode
         pairs = [None if each is None else chosen_map(each, mode) for each in (a, b)]
         area = a.emf.shape if a is not None else None
+        levels = _common_levels(pairs)
         for view, pair in zip(self._views[:2], pairs, strict=True):
-            view.draw(NOWHERE if pair is None else pair.value, self._context, area=area)
+            values = NOWHERE if pair is None else pair.value
+            view.draw(values, self._context, area=area, levels=levels)
         change = _difference(*pairs)
         if change is None:
             self._views[2].draw(NOWHERE, self._context)
@@ -93,6 +97,17 @@ class ComparePanel:
         self._views[2].draw(change.value, self._context, centre=0.0, area=area)
         self.widget.say(_means(a, b), f"shown: {NAMES[mode]}; {_significance(change)}")
         self.widget.keep(difference=change.value, difference_sigma=change.sigma)
+
+
+def _common_levels(pairs: list[Pair | None]) -> tuple[float, float] | None:
+    """Colour levels of both maps, so that a colour is the same EMF in both."""
+    known = [pair for pair in pairs if pair is not None and pair.value.size]
+    if not known:
+        return None
+    values = np.concatenate([pair.value.ravel() for pair in known])
+    sigma = np.concatenate([pair.sigma.ravel() for pair in known])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return robust_levels(values, 1 / sigma**2)
 
 
 def _difference(a: Pair | None, b: Pair | None) -> Pair | None:

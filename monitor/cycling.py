@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from hexlive.monitor.card import CURVE_WIDTH_PX, Card, font
 from hexlive.monitor.context import Context
 from hexlive.monitor.levels import widened
+from hexlive.monitor.marks import MarkLines
 from hexlive.monitor.theme import LABEL_PX
 from hexlive.stream.model import Snapshot
+from hexlive.stream.views import MarkView
 
 FloatArray = NDArray[np.float64]
 
@@ -26,7 +28,10 @@ class CyclingPanel:
     """Fig. 1E: voltage and current of the cell, with the states marked on the voltage."""
 
     def __init__(self, context: Context) -> None:
-        hint = "Voltage and current of the cycler; numbers: where each state was first exposed."
+        hint = (
+            "Voltage and current of the cycler; numbers: where each state was first exposed; "
+            "dashed: marks that somebody set."
+        )
         theme = context.theme
         self.widget = Card(theme, "Cycling", hint)
         self._volt = self.widget.plot(0, 0, "", "voltage (V)")
@@ -38,23 +43,38 @@ class CyclingPanel:
         self._volt_curve = self._volt.plot(pen=pg.mkPen(theme.valence, width=CURVE_WIDTH_PX))
         self._current_curve = self._current.plot(pen=pg.mkPen(theme.core, width=CURVE_WIDTH_PX))
         self._states: list[Any] = []
+        self._marks = MarkLines(self._volt, theme)
         self._drawn: object = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw both curves against the time since the first row."""
-        if self._drawn == (snapshot.cycler, snapshot.trend):
+        drawn = (snapshot.cycler, snapshot.trend, snapshot.marks)
+        if self._drawn == drawn:
             return
-        self._drawn = (snapshot.cycler, snapshot.trend)
+        self._drawn = drawn
         for item in self._states:
             self._volt.removeItem(item)
         self._states.clear()
         rows = np.array(sorted(snapshot.cycler), dtype=np.float64).reshape(-1, 4)
+        self._marks.clear()
         if len(rows) == 0:
             self._volt_curve.clear()
             self._current_curve.clear()
             self.widget.say("no cycler")
             return
         self._draw(rows, {row.state: row.time_s for row in snapshot.trend})
+        self._mark(rows[:, 0], snapshot.marks)
+
+    def _mark(self, time_s: FloatArray, marks: list[MarkView]) -> None:
+        begin_s, end_s = time_s[0], time_s[-1]
+        _, unit_s = time_unit(end_s - begin_s)
+        self._marks.draw(
+            [
+                ((mark.time_s - begin_s) / unit_s, mark.label)
+                for mark in marks
+                if begin_s <= mark.time_s <= end_s
+            ]
+        )
 
     def _draw(self, rows: FloatArray, states: dict[int, float | None]) -> None:
         time_s, volt, ampere, capacity_ah = rows.T

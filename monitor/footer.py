@@ -39,7 +39,7 @@ class Footer(QWidget):
         self._where.setFixedWidth(LABEL_WIDTH_PX)
         for label in (self._label, self._where, self._keys):
             label.setObjectName("caption")
-        layout = QHBoxLayout(self)
+        layout = self._layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for name, button in self._buttons.items():
             button.setCheckable(True)
@@ -55,6 +55,10 @@ class Footer(QWidget):
         self.mark(pages[0])
         context.changed.connect(self._say_keys)
         self._say_keys()
+
+    def attach(self, control: QWidget) -> None:
+        """Put something behind the pages."""
+        self._layout.insertWidget(len(self._buttons), control)
 
     def mark(self, page: str) -> None:
         """Show which page is on."""

@@ -140,7 +140,7 @@ class RatesPanel:
 
 
 class LogPanel:
-    """Alarms, doubts and notes: since when, until when; the newest first."""
+    """Alarms, targets, doubts, marks: since when, until when; the newest first."""
 
     def __init__(self, context: Context) -> None:
         hint = "What was worth a warning while this monitor was attached, in the local time."
@@ -164,14 +164,15 @@ class LogPanel:
         theme = self.widget.theme
         self._list.addItems(lines)
         for row, event in enumerate(events):
-            over = event.until_s is not None
+            over = event.until_s not in (None, event.since_s)
             colour = theme.muted if over else theme.figures[event.level]
             self._list.item(row).setForeground(QColor(colour))
 
 
 def event_line(event: Event) -> str:
     """One line of the log."""
-    until = "" if event.until_s is None else f" to {_clock(event.until_s)}"
+    moment = event.until_s in (None, event.since_s)
+    until = "" if moment else f" to {_clock(event.until_s or 0.0)}"
     return f"{_clock(event.since_s)}{until}   {event.text}"
 
 

@@ -9,13 +9,17 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from hexlive.monitor.figures import shortened
 from hexlive.monitor.theme import Level
 from hexlive.monitor.words import Notice, notices, region_name
-from hexlive.stream.model import Snapshot
+from hexlive.stream.model import Advice, AdviceList, Snapshot
 
 MOST_EXPOSURES: Final = 32
 MOST_SAMPLES: Final = 7200
 MOST_EVENTS: Final = 200
+MOST_ADVICE: Final = 100
+# Snapshots say these themselves: see `notices`.
+SAID_OTHERWISE: Final = ("loss", "gain", "recording", "series")
 
 
 class Sample(NamedTuple):
@@ -47,7 +51,7 @@ class History:
     samples
         Rate, backlog and occupancy, oldest first.
     events
-        Alarms, doubts and notes, oldest first.
+        Alarms, doubts, notes, targets, marks and answers to commands, oldest first.
     """
 
     def __init__(self) -> None:
@@ -55,6 +59,9 @@ class History:
         self.samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
         self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._open: dict[str, Event] = {}
+        self._marked: set[tuple[float, str]] = set()
+        self._advised: dict[str, tuple[int, float]] = {}
+        self._advising: dict[str, Event] = {}
 
     def take(self, snapshot: Snapshot) -> None:
         """Remember a snapshot."""
@@ -65,6 +72,28 @@ class History:
             Sample(snapshot.created_s, health.rate_hz, backlog_ms, 100 * health.occupancy)
         )
         self._note(snapshot.created_s, notices(snapshot))
+        for mark in snapshot.marks:
+            if (mark.time_s, mark.label) not in self._marked:
+                self.say(f"Mark: {shortened(mark.label)}", mark.time_s)
+        self._marked = {(mark.time_s, mark.label) for mark in snapshot.marks}
+
+    def take_advice(self, given: AdviceList) -> None:
+        """Note each change that the run advises, once."""
+        for advice in given.advice[-MOST_ADVICE:]:
+            news = advice.number, advice.time_s
+            if advice.subject in SAID_OTHERWISE or self._advised.get(advice.subject) == news:
+                continue
+            self._advised[advice.subject] = news
+            if (before := self._advising.pop(advice.subject, None)) is not None:
+                before.until_s = advice.time_s
+            if advice.change == "rising":
+                event = _advised(advice)
+                self._advising[advice.subject] = event
+                self.events.append(event)
+
+    def say(self, text: str, time_s: float, level: Level = "plain") -> None:
+        """Note something that happened at one moment."""
+        self.events.append(Event(time_s, level, text, until_s=time_s))
 
     def _keep_exposure(self, snapshot: Snapshot) -> None:
         segment = snapshot.segment
@@ -84,6 +113,12 @@ class History:
                 self._open[warning.kind] = Event(time_s, warning.level, warning.text)
                 self.events.append(self._open[warning.kind])
             self._open[warning.kind].text = warning.text
+
+
+def _advised(advice: Advice) -> Event:
+    reached = advice.kind == "target"
+    words = f"Target reached: {advice.sentence}" if reached else advice.sentence
+    return Event(advice.time_s, "good" if reached else "alarm", shortened(words))
 
 
 def exposure_name(snapshot: Snapshot) -> str:

@@ -14,6 +14,7 @@ WEIGHT_CAP_QUANTILE: Final = 0.9
 TRUSTED_SIGMAS: Final = 3.0
 WORTH_SEEING: Final = 0.25
 UNIT_RANGE: Final = (0.0, 1.0)
+SLACK: Final = 0.05
 
 
 def thinned(image: NDArray[Any]) -> NDArray[Any]:
@@ -66,6 +67,18 @@ def widened(low: float, high: float, margin: float = 0.0) -> tuple[float, float]
     if high - low <= abs(high) * np.finfo(np.float32).eps:
         span = 0.05 * abs(high) or 0.5
     return low - span, high + span
+
+
+def settled(before: tuple[float, float] | None, wanted: tuple[float, float]) -> tuple[float, float]:
+    """The range of before, as long as that which is wanted is nearly the same.
+
+    A range that follows every count flickers, and costs a new axis each time.
+    """
+    if before is None:
+        return wanted
+    slack = SLACK * (before[1] - before[0])
+    near = all(abs(old - new) <= slack for old, new in zip(before, wanted, strict=True))
+    return before if near else wanted
 
 
 def noisy(sigma: FloatArray) -> NDArray[np.bool_]:

@@ -11,14 +11,19 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QMessageBox
 
 from hexlive.monitor.client import Client
+from hexlive.monitor.commander import Commander
 from hexlive.monitor.context import MODES
+from hexlive.monitor.controls import Controls
+from hexlive.monitor.figures import shortened
 from hexlive.monitor.panels import PAGES
 from hexlive.monitor.saving import SavingError, png, save_bytes
-from hexlive.monitor.theme import THEMES
+from hexlive.monitor.theme import THEMES, Level
 from hexlive.monitor.window import DESIGN_HEIGHT_PX, DESIGN_WIDTH_PX, Screen
+from hexlive.stream.control import Answer
 from hexlive.stream.model import Snapshot
 
 REDRAW_MS: Final = 100
+ANSWER_MS: Final = 15_000
 KEYS: Final = {
     "1 to 7": "turn to a page",
     "M": "next EMF map: since start, relative, superpixels, adaptive, last seconds",
@@ -37,6 +42,8 @@ class MonitorWindow(QMainWindow):
 
     Parameters
     ----------
+    commander
+        Sends commands to the run; None: there are none on the screen.
     settings
         Where theme, page and size are remembered; None: nowhere.
 
@@ -48,17 +55,22 @@ class MonitorWindow(QMainWindow):
         Snapshots drawn so far.
     """
 
-    def __init__(self, client: Client, settings: QSettings | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        settings: QSettings | None = None,
+        commander: Commander | None = None,
+    ) -> None:
         super().__init__()
         self.setWindowTitle(f"hexlive {client.address}")
         self.resize(DESIGN_WIDTH_PX, DESIGN_HEIGHT_PX)
-        self._client, self._settings = client, settings
+        self._client, self._settings, self._commander = client, settings, commander
         self.shown: Snapshot | None = None
         self.n_redraws = 0
         self._theme = "dark"
         self.view = Screen(THEMES[self._theme])
         self._restore()
-        self.setCentralWidget(self.view)
+        self._install()
         self._bind_keys()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.tick)
@@ -73,6 +85,9 @@ class MonitorWindow(QMainWindow):
             self.n_redraws += 1
             self.view.show_snapshot(snapshot)
         client = self._client
+        self.view.take_advice(client.advice)
+        if self._commander is not None and (answer := self._commander.answer()) is not None:
+            self._show_answer(answer)
         self.view.show_time(self.shown, client.freshness, client.age_s, client.address)
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -90,7 +105,7 @@ class MonitorWindow(QMainWindow):
         self._theme = "light" if self._theme == "dark" else "dark"
         page, before = self.view.page, self.view
         self.view = Screen(THEMES[self._theme], before.context)
-        self.setCentralWidget(self.view)
+        self._install()
         if self.shown is not None:
             self.view.show_snapshot(self.shown)
         self.view.turn_to(page)
@@ -115,6 +130,18 @@ class MonitorWindow(QMainWindow):
         box.setWindowTitle("hexlive: keys")
         box.setText(f"<table>{rows}</table>")
         box.open()
+
+    def _install(self) -> None:
+        """Show the screen, with commands where the run takes them."""
+        self.setCentralWidget(self.view)
+        if self._commander is not None:
+            self.view.footer.attach(Controls(self._commander, lambda: self.shown))
+
+    def _show_answer(self, answer: Answer) -> None:
+        words = f"{'Done' if answer.done else 'Not done'}: {shortened(answer.sentence)}"
+        level: Level = "plain" if answer.done else "warning"
+        self.view.context.history.say(words, time.time(), level)
+        self.statusBar().showMessage(words, ANSWER_MS)
 
     def _restore(self) -> None:
         """Take up theme, page, map and size as they were left; unknown words are passed over."""

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGraphicsRectItem
 
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import Context
-from hexlive.monitor.levels import balanced_levels, robust_levels, thinned
+from hexlive.monitor.levels import balanced_levels, robust_levels, settled, thinned
 
 BAR_PX: Final = 14
 BAR_AXIS_PX: Final = 64
@@ -60,10 +60,11 @@ class MapView:
         self.plot.addItem(self._void, ignoreBounds=True)
         self.plot.addItem(self._image)
         self.plot.addItem(self._outline, ignoreBounds=True)
-        self._bar = self._colour_bar(label)
+        self._label, self._bar = label, self._colour_bar(label)
         self._levels: tuple[float, float] | None = None
         self._held = False
         self._shape: tuple[int, ...] = ()
+        self._grain: tuple[int, ...] = ()
         self._masked: NDArray[np.bool_] | None = None
         self._reading = reading
         if reading is not None:
@@ -89,6 +90,7 @@ class MapView:
         weights: NDArray[Any] | None = None,
         centre: float | None = None,
         area: tuple[int, ...] | None = None,
+        levels: tuple[float, float] | None = None,
     ) -> None:
         """Show a map.
 
@@ -100,6 +102,8 @@ class MapView:
             Of diverging colours; None: the map's own colours.
         area
             Rows and columns that the image covers, where it is coarser than the detector.
+        levels
+            Of the colours, unless the user holds others; None: those that the values ask for.
         """
         if values.size == 0:
             self._image.clear()
@@ -107,10 +111,13 @@ class MapView:
         self._use(self._colours if centre is None else DIVERGING)
         rows, columns = area or values.shape
         place, seen = QRectF(0, 0, columns, rows), thinned(values)
-        levels = self._chosen(seen, context, weights, centre)
+        levels = self._chosen(seen, context, weights, centre, levels)
         self._image.setImage(seen.astype(np.float32), autoLevels=False, levels=levels)
-        self._image.setRect(place)
-        self._bar.setLevels(levels)
+        if levels != self._bar.levels():
+            self._bar.setLevels(levels)
+        if self._grain != (*seen.shape, rows, columns):
+            self._grain = (*seen.shape, rows, columns)
+            self._image.setRect(place)
         if (rows, columns) != self._shape:
             self._shape = (rows, columns)
             self._void.setRect(place)
@@ -129,7 +136,9 @@ class MapView:
 
     def label(self, text: str) -> None:
         """Say what the colours are of."""
-        self._card.style_axis(self._bar.getAxis("right"), text)
+        if text != self._label:
+            self._label = text
+            self._card.style_axis(self._bar.getAxis("right"), text)
 
     def _use(self, colours: str) -> None:
         if colours != self._used:
@@ -143,12 +152,15 @@ class MapView:
         context: Context,
         weights: NDArray[Any] | None,
         centre: float | None,
+        levels: tuple[float, float] | None,
     ) -> tuple[float, float]:
         """Levels: those held while the lock is on, else what the values ask for."""
         if self._levels is not None and (context.locked or self._held):
             return self._levels
-        levels = robust_levels(seen, None if weights is None else thinned(weights))
-        self._levels = levels if centre is None else balanced_levels(levels, centre)
+        if levels is None:
+            levels = robust_levels(seen, None if weights is None else thinned(weights))
+        wanted = levels if centre is None else balanced_levels(levels, centre)
+        self._levels = settled(self._levels, wanted)
         return self._levels
 
     def _hold(self, bar: Any) -> None:

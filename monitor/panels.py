@@ -16,9 +16,11 @@ from hexlive.monitor.parts import ComponentProfiles, ComponentSpectra, RegionSpe
 from hexlive.monitor.profile import ProfilePanel
 from hexlive.monitor.slices import CtPanel, LinkedSlices
 from hexlive.monitor.spectra import SpectrumPanel
+from hexlive.monitor.stages import StagesPanel
 from hexlive.monitor.table import CountersTable, StatesTable
 from hexlive.monitor.topography import SurfacePanel
 from hexlive.monitor.trends import TrendPanel
+from hexlive.monitor.uneven import UnevenTable
 from hexlive.monitor.windows import WindowMap, WindowSpectrum
 from hexlive.stream.model import Snapshot
 
@@ -71,8 +73,9 @@ PAGES: Final[dict[str, dict[Make, Place]]] = {
         ComponentProfiles: Place(1, 24, 1, 12),
     },
     "CT": {
-        LinkedSlices: Place(0, 0, 1, 24),
+        LinkedSlices: Place(0, 0, 2, 24),
         SurfacePanel: Place(0, 24, 1, 12),
+        StagesPanel: Place(1, 24, 1, 12),
     },
     "Cell": {
         TrendPanel: Place(0, 0, 3, 21),
@@ -80,7 +83,8 @@ PAGES: Final[dict[str, dict[Make, Place]]] = {
         StatesTable: Place(3, 0, 2, 36),
     },
     "Compare": {
-        ComparePanel: Place(0, 0, 1, 1),
+        ComparePanel: Place(0, 0, 5, 1),
+        UnevenTable: Place(5, 0, 2, 1),
     },
     "Health": {
         RatesPanel: Place(0, 0, 1, 14),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hexlive.monitor.card import CURVE_WIDTH_PX, Card
 from hexlive.monitor.context import Context
-from hexlive.monitor.levels import widened
+from hexlive.monitor.levels import settled, widened
 from hexlive.monitor.numbers import with_sigma
 from hexlive.monitor.spectra import RIGHT_ANGLE_RAD, marker
 from hexlive.monitor.theme import LABEL_PX
@@ -36,6 +36,7 @@ class _Curves:
         )
         self._theme = theme
         self._drawn: dict[str, tuple[Any, Any, Any]] = {}
+        self._range: tuple[float, float] | None = None
 
     def draw(self, x: NDArray[Any], curves: dict[str, tuple[NDArray[Any], NDArray[Any]]]) -> None:
         """Draw values and their uncertainties over ``x``, and scale the axis to them."""
@@ -55,7 +56,9 @@ class _Curves:
         everything = np.concatenate(known) if known else np.empty(0)
         if everything.size:
             low_y, high_y = widened(float(everything.min()), float(everything.max()), margin=0.05)
-            self.plot.setYRange(low_y, high_y + LEGEND_ROOM * (high_y - low_y), padding=0)
+            wanted = low_y, high_y + LEGEND_ROOM * (high_y - low_y)
+            self._range = settled(self._range, wanted)
+            self.plot.setYRange(*self._range, padding=0)
 
     def _made(self, name: str) -> tuple[Any, Any, Any]:
         place = len(self._drawn)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hexlive.monitor.card import CURVE_WIDTH_PX, Card
 from hexlive.monitor.context import Context
-from hexlive.monitor.levels import widened
+from hexlive.monitor.levels import settled, widened
 from hexlive.monitor.numbers import mean_emf
 from hexlive.monitor.spectra import marker, shade
 from hexlive.stream.model import Snapshot
@@ -48,6 +48,7 @@ class ProfilePanel:
         self._curve = self._plot.plot(pen=pg.mkPen(theme.curve, width=CURVE_WIDTH_PX))
         self._windows: list[Any] = []
         self._limits_au: tuple[float, float] | None = None
+        self._range: tuple[float, float] | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw J with a band of one sigma, over a little more than both windows.
@@ -65,7 +66,9 @@ class ProfilePanel:
         self._high.setData(pz_au, j + sigma)
         self._plot.setXRange(-edge_au, edge_au, padding=0)
         if j.size:
-            self._plot.setYRange(*widened(min(0.0, float(j.min())), float(j.max()), margin=0.12))
+            wanted = widened(min(0.0, float(j.min())), float(j.max()), margin=0.12)
+            self._range = settled(self._range, wanted)
+            self._plot.setYRange(*self._range, padding=0)
         self.widget.say(f"EMF {mean_emf(snapshot)}", _symmetry(snapshot))
         self.widget.keep(pz_au=pz_au, j_per_au=j, j_sigma_per_au=sigma)
 

@@ -144,7 +144,10 @@ class LinkedSlices:
     def __init__(self, context: Context) -> None:
         self._panel = CtPanel(context)
         self.widget = self._panel.widget
-        self.widget.retitle("CT slices", "Drag a dashed line: it is the same place in all slices.")
+        self.widget.retitle(
+            "CT slices (attenuation per pixel)",
+            "Drag a dashed line: it is the same place in all slices.",
+        )
         self._at_um: dict[str, float] = {}
         self._lines: list[tuple[str, Any]] = []
         pen = pg.mkPen(context.theme.valence, width=1, style=pg.QtCore.Qt.PenStyle.DashLine)

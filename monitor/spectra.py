@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 
 from hexlive.monitor.card import Card, font
 from hexlive.monitor.context import Context
+from hexlive.monitor.levels import settled
 from hexlive.monitor.theme import LABEL_PX, Theme
 from hexlive.reconstruct.compton import peak_kev, scattered_kev
 from hexlive.stream.model import Snapshot
@@ -61,6 +62,7 @@ class SpectrumPanel:
         self._curve = self.plot.plot(stepMode="center", pen=pg.mkPen(context.theme.curve))
         self._markers: list[Any] = []
         self._marked: tuple[float, ...] = ()
+        self._range: tuple[float, float] | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the spectrum; bins without counts sit on the axis, since log 0 is nowhere."""
@@ -72,7 +74,8 @@ class SpectrumPanel:
         self._curve.setData(edges, np.maximum(counts.astype(np.float64), HALF_A_COUNT))
         highest_kev = min(edges[-1], BEYOND_ELASTIC * snapshot.incident_kev)
         self.plot.setXRange(edges[0], highest_kev, padding=0)
-        self.plot.setYRange(*decades(counts), padding=0)
+        self._range = settled(self._range, decades(counts))
+        self.plot.setYRange(*self._range, padding=0)
         self.widget.say(f"{int(counts.sum()):,} counts")
         self.widget.keep(edges_kev=edges, counts=counts)
         self._mark(snapshot.incident_kev, snapshot.inner_au, snapshot.outer_au)
@@ -105,7 +108,7 @@ def _line_markers(theme: Theme, incident_kev: float) -> list[Any]:
         first, *others = energies_kev
         lines.append(marker(theme, first, label, height))
         lines += [marker(theme, energy_kev) for energy_kev in others]
-    return lines
+    return sorted(lines, key=lambda line: hasattr(line, "label"))  # no line crosses a label
 
 
 def decades(counts: NDArray[np.uint64]) -> tuple[float, float]:

@@ -70,7 +70,7 @@ class StatesTable:
         self.widget.say(f"{len(rows)} state{'s' * (len(rows) != 1)}")
         columns = zip(*rows, strict=True) if rows else ([] for _ in STATE_COLUMNS)
         names = (name.replace(" ", "_") for name in STATE_COLUMNS)
-        self.widget.keep(**dict(zip(names, map(_words, columns), strict=True)))
+        self.widget.keep(**dict(zip(names, map(words, columns), strict=True)))
 
 
 def state_rows(snapshot: Snapshot) -> list[tuple[str, ...]]:
@@ -116,7 +116,7 @@ class CountersTable:
         hits = float(snapshot.hits.sum()) if snapshot.hits.size else 0.0
         rows = list(counter_rows(snapshot.health, hits))
         self._grid.write(rows)
-        self.widget.keep(what=_words(row[0] for row in rows), number=_words(row[1] for row in rows))
+        self.widget.keep(what=words(row[0] for row in rows), number=words(row[1] for row in rows))
 
 
 def counter_rows(health: Health, hits: float) -> Iterator[tuple[str, str, str]]:
@@ -154,5 +154,6 @@ def _figure(value: float | None, form: str, unit: float = 1.0) -> str:
     return NONE if value is None else format(value / unit, form)
 
 
-def _words(texts: Iterable[str]) -> NDArray[Any]:
+def words(texts: Iterable[str]) -> NDArray[Any]:
+    """A column for export."""
     return np.array(list(texts), dtype=object)

@@ -1,7 +1,7 @@
 """Fig. 2F: EMF of each component while the cell cycles."""
 
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyqtgraph as pg
@@ -11,9 +11,14 @@ from PySide6.QtWidgets import QComboBox
 from hexlive.monitor.card import CURVE_WIDTH_PX, Card, font
 from hexlive.monitor.context import Context
 from hexlive.monitor.cycling import time_unit
-from hexlive.monitor.levels import noisy, trusted_range, widened
+from hexlive.monitor.levels import noisy, settled, trusted_range, widened
+from hexlive.monitor.marks import MarkLines
+from hexlive.monitor.numbers import NONE, rounded
+from hexlive.monitor.parts import REGION
 from hexlive.monitor.theme import LABEL_PX
+from hexlive.monitor.words import SEPARATOR
 from hexlive.stream.model import Snapshot, TrendRow
+from hexlive.stream.views import MarkView
 
 FloatArray = NDArray[np.float64]
 
@@ -31,6 +36,34 @@ BEAM_FRACTION: Final = 0.012
 PERCENT: Final = 100.0
 
 
+class _Course:
+    """One component: its line, its points, and error bars, faint where they are much larger."""
+
+    def __init__(self, plot: Any, name: str, colour: str) -> None:
+        bright, faint = pg.mkPen(colour, width=CURVE_WIDTH_PX), pg.mkPen(colour + FAINT)
+        self._bars = pg.ErrorBarItem(pen=bright), pg.ErrorBarItem(pen=faint)
+        for bars in self._bars:
+            plot.addItem(bars)
+        self._line = plot.plot(pen=bright)
+        symbols = {"symbol": "o", "symbolSize": SYMBOL_PX, "symbolBrush": colour}
+        self._points = plot.plot(pen=None, name=escape(name), **symbols)
+
+    def draw(
+        self,
+        at: FloatArray,
+        emf: FloatArray,
+        sigma: FloatArray,
+        faint: NDArray[np.bool_],
+        beam: float,
+    ) -> None:
+        """Points much noisier than the rest are not joined."""
+        for chosen, bars in zip((~faint, faint), self._bars, strict=True):
+            height = 2 * np.nan_to_num(sigma[chosen])
+            bars.setData(x=at[chosen], y=emf[chosen], height=height, beam=beam)
+        self._line.setData(at[~faint], emf[~faint])
+        self._points.setData(at, emf)
+
+
 class TrendPanel:
     """EMF of each component against the state of the cell, its charge, or time."""
 
@@ -40,7 +73,7 @@ class TrendPanel:
             "EMF of each component with one standard uncertainty, from L and H of all pixels and "
             "exposures of a state. Points much noisier than the rest are faint and not joined."
         )
-        self.widget = Card(theme, "EMF", hint)
+        self.widget = Card(theme, "EMF of each component", hint)
         self._plot = self.widget.plot(0, 0, "state (state of charge)", "EMF (valence / core)")
         self._plot.addLegend(
             offset=(10, 4), labelTextSize=f"{LABEL_PX}px", labelTextColor=theme.text, colCount=4
@@ -50,22 +83,32 @@ class TrendPanel:
             self._along.addItem(f"against {name}", name)
         self._along.activated.connect(self._again)
         self.widget.control(self._along)
-        self._drawn: tuple[str, list[TrendRow]] | None = None
+        self._drawn: tuple[str, list[TrendRow], list[MarkView]] | None = None
+        self._courses: dict[str, _Course] = {}
+        self._numbers: list[Any] = []
+        self._ticks: list[tuple[int, str]] = []
+        self._range: tuple[float, float] | None = None
+        self._outside = ""
+        self._marks = MarkLines(self._plot, theme)
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw one curve per component; only when a row is new."""
-        self._redraw(snapshot.trend)
+        self._redraw(snapshot.trend, snapshot.marks)
+        self.widget.say(self._outside, to_target(snapshot))
 
     def _again(self) -> None:
         if self._drawn is not None:
-            self._redraw(self._drawn[1])
+            self._redraw(*self._drawn[1:])
 
-    def _redraw(self, trend: list[TrendRow]) -> None:
+    def _redraw(self, trend: list[TrendRow], marks: list[MarkView]) -> None:
         along = str(self._along.currentData())
-        if self._drawn == (along, trend):
+        if self._drawn == (along, trend, marks):
             return
-        self._drawn = along, trend
-        self._plot.clear()
+        self._drawn = along, trend, marks
+        self._marks.clear()
+        for text in self._numbers:
+            self._plot.removeItem(text)
+        self._numbers.clear()
         rows = _placed(trend, along)
         names = np.array([row.component for row in rows], dtype=object)
         state, emf, sigma = _columns(rows)
@@ -73,60 +116,58 @@ class TrendPanel:
         span = float(np.ptp(at)) if at.size else 1.0
         faint = noisy(sigma)
         shown = list(dict.fromkeys(names))[:MOST_COMPONENTS]
+        self._make(shown)
         for place, name in enumerate(shown):
             mine = names == name
             dodged = at[mine] + (DODGE * (place - (len(shown) - 1) / 2) if along == "state" else 0)
-            colour = self.widget.theme.component(name, place)
             beam = BEAM_FRACTION * (span or 1.0)
-            self._draw(name, colour, dodged, emf[mine], sigma[mine], faint[mine], beam)
+            self._courses[name].draw(dodged, emf[mine], sigma[mine], faint[mine], beam)
         low, high = self._scale(emf, sigma)
         if along == "state":
             self._tick({row.state: row.soc for row in rows}, state)
         else:
             self._number(at, state, high - 0.1 * (high - low), label)
+        if along == "time":
+            self._marks.draw(_marked(rows, marks))
         self.widget.keep(state=state, emf=emf, emf_sigma=sigma, component=names.astype("S"))
 
-    def _draw(
-        self,
-        name: str,
-        colour: str,
-        at: FloatArray,
-        emf: FloatArray,
-        sigma: FloatArray,
-        faint: NDArray[np.bool_],
-        beam: float,
-    ) -> None:
-        """A curve with error bars; points much noisier than the rest are faint, not joined."""
-        bright = pg.mkPen(colour, width=CURVE_WIDTH_PX)
-        for chosen, pen in ((faint, pg.mkPen(colour + FAINT)), (~faint, bright)):
-            height = 2 * np.nan_to_num(sigma[chosen])
-            bars = pg.ErrorBarItem(x=at[chosen], y=emf[chosen], height=height, beam=beam, pen=pen)
-            self._plot.addItem(bars)
-        self._plot.plot(at[~faint], emf[~faint], pen=bright)
-        symbols = {"symbol": "o", "symbolSize": SYMBOL_PX, "symbolBrush": colour}
-        self._plot.plot(at, emf, pen=None, name=escape(name), **symbols)
+    def _make(self, names: list[str]) -> None:
+        """Curves are made again only where there are others than before."""
+        if names == list(self._courses):
+            return
+        self._plot.clear()
+        theme = self.widget.theme
+        self._courses = {
+            name: _Course(self._plot, name, theme.component(name, place))
+            for place, name in enumerate(names)
+        }
 
     def _scale(self, emf: FloatArray, sigma: FloatArray) -> tuple[float, float]:
         """Axis for the points worth seeing, and word of the others."""
         low, high = trusted_range(emf, sigma)
-        high += LEGEND_ROOM * (high - low)
+        low, high = self._range = settled(self._range, (low, high + LEGEND_ROOM * (high - low)))
         self._plot.setYRange(low, high, padding=0)
         outside = int(np.sum((emf < low) | (emf > high)))
-        self.widget.say(f"{outside} noisy point{'s' * (outside > 1)} off scale" if outside else "")
+        self._outside = f"{outside} noisy point{'s' * (outside > 1)} off scale" if outside else ""
+        self.widget.say(self._outside)
         return low, high
 
     def _tick(self, charge: dict[int, float | None], state: FloatArray) -> None:
         """A number for each state, and its state of charge below it."""
         states = range(1, max(FEWEST_STATES, *charge, 1) + 1)
         chosen = states[:: 1 + len(states) // MOST_TICKS]
-        axis = self._plot.getAxis("bottom")
-        axis.setHeight(TICK_ROWS_PX)
-        axis.setTicks([[(n, _label(n, charge.get(n))) for n in chosen]])
-        axis.setLabel("state (state of charge)")
+        ticks = [(n, _label(n, charge.get(n))) for n in chosen]
+        if ticks != self._ticks:
+            self._ticks = ticks
+            axis = self._plot.getAxis("bottom")
+            axis.setHeight(TICK_ROWS_PX)
+            axis.setTicks([ticks])
+            axis.setLabel("state (state of charge)")
         self._plot.setXRange(0.5, state.max(initial=FEWEST_STATES) + 0.5, padding=0)
 
     def _number(self, at: FloatArray, state: FloatArray, level: float, label: str) -> None:
         """Plain ticks, and the number of each state above its points."""
+        self._ticks = []
         axis = self._plot.getAxis("bottom")
         axis.setHeight(ONE_ROW_PX)
         axis.setTicks(None)
@@ -136,6 +177,7 @@ class TrendPanel:
             text.setFont(font(LABEL_PX, bold=True))
             text.setPos(float(at[state == number].mean()), level)
             self._plot.addItem(text, ignoreBounds=True)
+            self._numbers.append(text)
         if at.size:
             self._plot.setXRange(*widened(float(at.min()), float(at.max()), margin=0.08), padding=0)
 
@@ -158,6 +200,32 @@ def _abscissae(rows: list[TrendRow], along: str) -> tuple[FloatArray, str]:
     time_s -= time_s.min(initial=np.inf) if time_s.size else 0.0
     unit, unit_s = time_unit(time_s.max(initial=0.0))
     return time_s / unit_s, f"time since the first state ({unit}); numbers: states"
+
+
+def _marked(rows: list[TrendRow], marks: list[MarkView]) -> list[tuple[float, str]]:
+    """Marks on the axis of time that `_abscissae` gives."""
+    times_s = [row.time_s for row in rows if row.time_s is not None]
+    if not times_s:
+        return []
+    _, unit_s = time_unit(max(times_s) - min(times_s))
+    return [((mark.time_s - min(times_s)) / unit_s, mark.label) for mark in marks]
+
+
+def to_target(snapshot: Snapshot) -> str:
+    """Live time that each component of the present state still takes."""
+    if snapshot.target is None:
+        return ""
+    parts = [
+        f"{part.name} {_needed(part.time_to_target_s)}"
+        for part in snapshot.parts
+        if not part.name.startswith(REGION)
+    ]
+    percent = PERCENT * snapshot.target.relative_sigma
+    return f"until σ(EMF)/EMF is {percent:g} %:  {SEPARATOR.join(parts)}" if parts else ""
+
+
+def _needed(seconds: float | None) -> str:
+    return NONE if seconds is None else "reached" if seconds <= 0 else rounded(seconds)
 
 
 def _columns(rows: list[TrendRow]) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -21,7 +21,7 @@ from hexlive.monitor.panels import PAGES, Panel
 from hexlive.monitor.status import Badge, StatusLine
 from hexlive.monitor.theme import DARK, MARGIN_PX, Theme
 from hexlive.monitor.words import age, banner, past
-from hexlive.stream.model import Snapshot
+from hexlive.stream.model import AdviceList, Snapshot
 
 PILL_WIDTH_PX: Final = 330
 STATUS_HEIGHT_PX: Final = 62
@@ -109,6 +109,11 @@ class Screen(QWidget):
         self.footer.offer()
         if self.past is None:
             self._draw()
+
+    def take_advice(self, advice: AdviceList | None) -> None:
+        """Note what the run advises in the log."""
+        if advice is not None:
+            self.context.history.take_advice(advice)
 
     def show_time(
         self, snapshot: Snapshot | None, freshness: Freshness, age_s: float | None, address: str

@@ -10,9 +10,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hexlive.reconstruct.components import (
+    ANODE_DIAMETER_MM,
+    CATHODE_DIAMETER_MM,
+    ELECTROLYTE_DIAMETER_MM,
+)
 from hexlive.reconstruct.compton import ComptonSettings, FloatArray
 from hexlive.reconstruct.emf import EmfResult, pool, relative_emf
 
+# The disk in which a map is judged: the narrowest of the layers that it shows.
+DIAMETER_MM: Final = {
+    "region_1": CATHODE_DIAMETER_MM,
+    "region_2": ANODE_DIAMETER_MM,
+    "region_3": ANODE_DIAMETER_MM,
+    "anode": ANODE_DIAMETER_MM,
+    "electrolyte": ELECTROLYTE_DIAMETER_MM,
+    "cathode": CATHODE_DIAMETER_MM,
+}
 # The circle that halves the area of a disk, over its radius.
 HALF_AREA: Final = 0.5**0.5
 

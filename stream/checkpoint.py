@@ -33,6 +33,7 @@ from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.ledger import LedgerState
 from hexlive.stream.model import CtView, Frames, Message, Segment
 from hexlive.stream.recorder import scan_name
+from hexlive.stream.views import MarkView
 
 SUFFIX: Final = ".checkpoint"
 RUN: Final = "run.json"
@@ -118,6 +119,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
         Where the CT scan that is under way begins in them.
     numbers, dropped_hits
         The counts that are no arrays.
+    marks
+        What people noted so far.
     """
 
     final: bool
@@ -132,6 +135,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     scan_position: Position | None
     numbers: dict[str, int]
     dropped_hits: dict[str, int]
+    marks: list[MarkView] = []
 
 
 NUMBERS: Final = ("booked_hits", "under_hits", "over_hits", "n_frames")

@@ -23,6 +23,7 @@ from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.drift import DriftReducer
 from hexlive.stream.exposure import Tally
 from hexlive.stream.ledger import Ledger
+from hexlive.stream.marks import MarkReducer
 from hexlive.stream.pipeline import Report
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
@@ -43,6 +44,7 @@ class Parts:
     compton: ComptonReducer
     tomography: TomographyReducer
     cycler: CyclerReducer
+    marks: MarkReducer
 
 
 class Checkpointer:
@@ -104,6 +106,7 @@ class Checkpointer:
             "rejected": dict(report.rejected),
             "position": self._tape.position,
             "scan_position": self._tape.scan,
+            "marks": list(parts.marks.snapshot().marks),
         }
         if ledger.exposure is None and not report.final:
             # Between two exposures, the one before still has its counts, but not its frame rate.

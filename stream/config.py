@@ -78,6 +78,9 @@ class StreamSettings:
         The frames of a LiveView to take; None: "raw_frames", or "processed_frames" if calibrated.
     publish
         Address of the display leg, bound; None: no monitor can attach.
+    commands
+        Address on which people may mark states, restart the last seconds, or have a CT scan
+        reconstructed now, bound; None: nobody can.
     record
         Recording to write; None: none.
     record_as, record_listing_adu
@@ -96,6 +99,7 @@ class StreamSettings:
     input: str = "tcp://127.0.0.1:5555"
     dataset: str | None = None
     publish: str | None = "tcp://127.0.0.1:5556"
+    commands: str | None = None
     record: str | None = None
     record_as: Literal["frames", "events"] = "frames"
     record_listing_adu: float | str | None = None

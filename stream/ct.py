@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from hexlive.reconstruct.ct.tomography import TomographySettings
-from hexlive.stream.live_scan import LiveScan
+from hexlive.stream.live_scan import LiveScan, ScanError
 from hexlive.stream.live_slice import LiveScanSettings
 from hexlive.stream.model import CtView, Message, Projections, ScanEnd, ScanStart, Start
 from hexlive.stream.reconstruction import warm_up
@@ -85,8 +85,27 @@ class TomographyReducer:
             pixel_um=self._settings.pixel_um,
         )
         self._scans[number] = ScanCourse(
-            view, path, self._beside(number, "_volume"), self._settings, self._worker
-        )
+            view, path, self._beside(number, "_volume"), self._settings, self._worker,
+            self._measured,
+        )  # fmt: skip
+
+    def end_now(self, number: int) -> int:
+        """Get a scan that is being collected ready to end before its time.
+
+        Returns
+        -------
+        int
+            How many images it has; the end of the scan is to say so.
+
+        Raises
+        ------
+        ScanError
+            It is not being collected, or too little of it is here for a volume.
+        """
+        scan = self._open(number)
+        if scan is None:
+            raise ScanError(f"CT scan {number} is not being collected.")
+        return scan.end_now()
 
     def snapshot(self) -> CtResult:
         """Where every scan of this run stands."""
@@ -98,8 +117,9 @@ class TomographyReducer:
         for view in scans:
             path = self._beside(view.scan)
             scan = self._scans[view.scan] = ScanCourse(
-                view, path, self._beside(view.scan, "_volume"), self._settings, self._worker
-            )
+                view, path, self._beside(view.scan, "_volume"), self._settings, self._worker,
+                self._measured,
+            )  # fmt: skip
             if view.status == "collecting":
                 scan.give_up(INTERRUPTED)
             elif view.status == "reconstructing" and not path.exists():
@@ -137,6 +157,7 @@ class TomographyReducer:
         self._scans[start.scan] = LiveScan(
             start, self._beside(start.scan), self._beside(start.scan, "_volume"), self._settings,
             self._live, self._known_centre(start.columns), self._slicer, self._worker,
+            self._measured,
         )  # fmt: skip
         self._worker.submit(warm_up, self._settings)
 
@@ -146,6 +167,14 @@ class TomographyReducer:
         views = [scan.view for scan in scans if scan.columns == columns]
         found = [view.centre_px for view in views if view.volume_file is not None]
         return found[-1] if found else None
+
+    def _measured(self) -> list[Path]:
+        """Volume files of the scans that are done and have an anode."""
+        return [
+            self._beside(number, "_volume")
+            for number, scan in self._scans.items()
+            if scan.view.status == "done" and scan.view.ra_um is not None
+        ]
 
     def _stop(self, why: str) -> None:
         for scan in self._scans.values():

@@ -1,6 +1,9 @@
 """What a registered CT adds to an exposure: its masks, and fractions and volumes of components."""
 
+from functools import reduce
+from operator import add
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,8 @@ from hexlive.stream.config import Config
 from hexlive.stream.model import Segment
 from hexlive.stream.regions import Regions
 from hexlive.stream.registered import Registered, StateOnGrid, load_registered
+
+ANODE_REGION: Final = 3
 
 
 class CtPooling:
@@ -33,6 +38,7 @@ class CtPooling:
         self._registered: Registered | None = None
         self._found: StateOnGrid | None = None
         self.doubt: str | None = None
+        self._kept: dict[int, dict[tuple[str, int], dict[str, EmfResult]]] = {}
         if config.components.from_ct is not None:
             self._registered = load_registered(Path(config.components.from_ct))
             self._registered.require_shape(config.detector.shape)
@@ -53,6 +59,22 @@ class CtPooling:
         """L and H pooled over each mask, by area fraction."""
         masks = self._found.masks if self._found is not None else {}
         return {name: pool_weighted(windows, mask, valid) for name, mask in masks.items()}
+
+    def keep(self, segment: Segment, pooled: dict[str, EmfResult]) -> None:
+        """Remember the masks of an exposure of the anode; the masks are all of the anode."""
+        if pooled and segment.state is not None and segment.region == ANODE_REGION:
+            of_state = self._kept.setdefault(segment.state, {})
+            of_state[segment.series, segment.number] = pooled
+
+    def of_states(self) -> dict[int, dict[str, EmfResult]]:
+        """L and H of each mask in each state so far, all exposures of the anode together."""
+        return {
+            state: {
+                name: reduce(add, (pooled[name] for pooled in exposures.values()))
+                for name in next(iter(exposures.values()))
+            }
+            for state, exposures in self._kept.items()
+        }
 
     @property
     def source(self) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hexlive.reconstruct.components import Component, RegionSums
 from hexlive.reconstruct.compton import peak_kev
 from hexlive.reconstruct.emf import EmfResult
+from hexlive.reconstruct.heterogeneity import DIAMETER_MM, heterogeneity, sheet_position_mm
 from hexlive.stream.drift import DriftResult
 from hexlive.stream.model import CtView
 from hexlive.stream.results import ComptonResult, Relative
@@ -20,6 +21,7 @@ from hexlive.stream.views import (
     RelativeView,
     ScanView,
     TargetView,
+    UnevenView,
 )
 
 BAND_KEV: Final = 1.0
@@ -136,6 +138,22 @@ def _part(name: str, part: Component, time_s: float, variance: NDArray[np.float6
 
 def _pair(value: NDArray[Any], sigma: NDArray[Any]) -> NDArray[np.float32]:
     return np.stack([value, sigma]).astype(np.float32)
+
+
+def uneven(compton: ComptonResult) -> UnevenView | None:
+    """How uneven the map of an exposure is, in the disk of its region."""
+    region = compton.segment.region if compton.segment else None
+    diameter_mm = DIAMETER_MM.get(f"region_{region}")
+    if diameter_mm is None:
+        return None
+    detector, settings = compton.config.detector, compton.config.compton
+    position_mm = sheet_position_mm(detector.shape, detector.pitch_mm, settings)
+    found = heterogeneity(compton.emf, position_mm, diameter_mm)
+    numbers = ("std", "centre_edge", "left_right")
+    names = [f"{name}{end}" for name in numbers for end in ("", "_sigma")]
+    return UnevenView(
+        diameter_mm=diameter_mm, **{name: known(getattr(found, name)) for name in names}
+    )
 
 
 def lines(drift: DriftResult, most_points: int) -> list[LineView]:

@@ -80,6 +80,10 @@ def _part(part: PartView, snapshot: Snapshot) -> bool:
 
 def _scan(ct: CtView) -> bool:
     slices = (ct.xy, ct.xz, ct.yz, ct.surface_um)
-    return ct.pixel_um > 0 and all(
-        each is None or (each.ndim == 2 and each.dtype.kind == "f") for each in slices
+    stages = (ct.stages_xy, ct.stages_xz)
+    return (
+        ct.pixel_um > 0
+        and (ct.stages_voxel_um is None or ct.stages_voxel_um > 0)
+        and all(each is None or (each.ndim == 2 and each.dtype.kind == "f") for each in slices)
+        and all(each is None or (each.ndim == 2 and each.dtype.kind == "u") for each in stages)
     )

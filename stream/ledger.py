@@ -163,10 +163,19 @@ class Ledger:
         """
         return self._scans.leave(again=again)
 
+    def end_of_scan(self, n_images: int) -> ScanEnd | None:
+        """What would end the CT scan that is under way after so many images; None: none is."""
+        return self._scans.ending(n_images)
+
     @property
     def next_scan(self) -> int:
         """The number in this run of the next CT scan that begins."""
         return self._scans.next
+
+    @property
+    def series(self) -> str | None:
+        """The series that has begun and is not over; None: there is none."""
+        return self._series
 
     @property
     def running(self) -> bool:

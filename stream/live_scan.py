@@ -5,6 +5,7 @@ something else begins; what came is reconstructed, and a note says what is missi
 """
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,10 @@ MIN_PROJECTIONS: Final = 8
 MIN_COVERED_DEG: Final = 120.0  # of a scan that never ended: less is not worth a volume
 
 
+class ScanError(RuntimeError):
+    """A scan cannot be ended now; the text is one sentence for the user."""
+
+
 class LiveScan(ScanCourse):
     """Collects one scan, then takes it through its stages.
 
@@ -34,6 +39,8 @@ class LiveScan(ScanCourse):
         Column of the axis where an earlier scan has found it.
     slicer, worker
         The processes for the live slice and for volumes.
+    earlier
+        See `ScanCourse`.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class LiveScan(ScanCourse):
         centre_px: float | None,
         slicer: Worker,
         worker: Worker,
+        earlier: Callable[[], list[Path]] = list,
     ) -> None:
         view = CtView(
             scan=start.scan,
@@ -57,7 +65,7 @@ class LiveScan(ScanCourse):
             pixel_um=start.pixel_um,
             started_s=start.started_s,
         )
-        super().__init__(view, path, volume, settings, worker)
+        super().__init__(view, path, volume, settings, worker, earlier)
         self.columns, self._previous_px = start.columns, centre_px
         self._live = live
         self._angles_deg: list[float] = []
@@ -92,6 +100,27 @@ class LiveScan(ScanCourse):
         """The scan is over once ``n_images`` are here, or after a while."""
         self._ended_s = time.monotonic()
         self._update(n_expected=n_images)
+
+    def end_now(self) -> int:
+        """Note that the scan ends before its time, with so many images.
+
+        Raises
+        ------
+        ScanError
+            It has ended, or too little of it is here for a volume.
+        """
+        here, expected = self.view.n_images, self.view.n_expected
+        if self._ended_s is not None:
+            raise ScanError(f"CT scan {self.view.scan} has ended already.")
+        if not self._enough():
+            covered_deg = float(np.ptp(self._angles_deg)) if self._angles_deg else 0.0
+            raise ScanError(
+                f"Only {here} of {expected} images of CT scan {self.view.scan} are here, over "
+                f"{covered_deg:.0f}°; a volume takes {MIN_PROJECTIONS} projections over "
+                f"{MIN_COVERED_DEG:.0f}°."
+            )
+        self._note(f"Ended on request after {here} of {expected} images; later ones are left out.")
+        return here
 
     def stop(self, why: str) -> None:
         """No more images will come; make what can be made of those that are here."""

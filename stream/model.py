@@ -14,10 +14,12 @@ from hexlive.stream.views import (
     BandsView,
     LineView,
     MapView,
+    MarkView,
     PartView,
     RelativeView,
     ScanView,
     TargetView,
+    UnevenView,
 )
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -30,6 +32,7 @@ RateHz = Annotated[float, msgspec.Meta(ge=1e-3, le=1e9)]
 Version = Literal[1]
 Side = Annotated[int, msgspec.Meta(gt=0, le=4096)]  # pixels
 Mode = Literal["xcs", "ct"]
+MarkLabel = Annotated[str, msgspec.Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
 
 
 class Message(
@@ -215,6 +218,13 @@ class Cycler(Message, tag="cycler", frozen=True, kw_only=True):
     capacity_ah: float
 
 
+class Mark(Message, tag="mark", frozen=True, kw_only=True):
+    """What a person noted of the cell at a moment; it changes no counts and ends no exposure."""
+
+    label: MarkLabel
+    time_s: Seconds
+
+
 class End(Message, tag="end", frozen=True, kw_only=True):
     """A series is over once all frames up to ``last_frame`` are in; None: no frame was sent."""
 
@@ -290,9 +300,11 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     ``xy`` is ``(y, x)``, ``xz`` and ``yz`` are ``(z, x)`` and ``(z, y)``, float32.
     ``surface_um`` is ``(y, x)``: the anode's surface, levelled, NaN where there is none.
-    ``stage`` is what is under way while reconstructing ("slice", "preview", "volume", "metrics"),
-    with the fraction that is done and the seconds that are left, where known. ``durations_s`` are
-    those of its steps, ``delays_s`` from the last projection to each stage's result.
+    ``stages_xy`` and ``stages_xz`` say since which of the scans so far, ``stage_names`` in their
+    order from 1, the anode is where it is; 0: it never was. ``stage`` is what is under way while
+    reconstructing ("slice", "preview", "volume", "metrics", "stages"), with the fraction that is
+    done and the seconds that are left, where known. ``durations_s`` are those of its steps,
+    ``delays_s`` from the last projection to each stage's result.
     """
 
     scan: int
@@ -316,6 +328,10 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     n_voids: int | None = None
     durations_s: dict[str, float] = {}
     delays_s: dict[str, float] = {}
+    stage_names: list[Label] = []
+    stages_voxel_um: float | None = None
+    stages_xy: NDArray[np.uint8] | None = None
+    stages_xz: NDArray[np.uint8] | None = None
     stage: str = ""
     progress: float | None = None
     eta_s: float | None = None
@@ -376,6 +392,8 @@ class Snapshot(Message, tag="snapshot", frozen=True, kw_only=True):
     lines: list[LineView] = []
     target: TargetView | None = None
     scans: list[ScanView] = []
+    marks: list[MarkView] = []
+    uneven: UnevenView | None = None
     doubts: list[str] = []
     notes: list[str] = []
 
@@ -435,6 +453,7 @@ AnyMessage = (
     | Projections
     | ScanEnd
     | Cycler
+    | Mark
     | End
     | Snapshot
     | AdviceList

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from hexlive.stream.drift import DriftResult
 from hexlive.stream.model import Advice, AdviceList, CtView, Health, Snapshot
 from hexlive.stream.pipeline import Report
 from hexlive.stream.recorder import Written
-from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
+from hexlive.stream.results import ComptonResult, CtResult, CyclerResult, MarksResult
 from hexlive.stream.sockets import MB, Endpoint
 from hexlive.stream.wire import encode
 
@@ -28,7 +28,9 @@ QUEUED_MESSAGES: Final = 4  # two snapshots, each with its advice
 LINGER_MS: Final = 2_000
 CYCLER_ROWS: Final = 2_000
 DRIFT_POINTS: Final = 2_000
+MARKS: Final = 200
 MAX_SLICE_PX: Final = 1024
+MAX_STAGES_PX: Final = 512
 
 
 class Publisher:
@@ -142,7 +144,8 @@ def display(
     if compton is None:
         return None
     cycler, ct = report.find(CyclerResult), report.find(CtResult)
-    drift, maps = report.find(DriftResult), made.map_view(compton.emf)
+    drift, marks = report.find(DriftResult), report.find(MarksResult)
+    maps = made.map_view(compton.emf)
     return Snapshot(
         series=report.series,
         sequence=sequence,
@@ -183,6 +186,8 @@ def display(
         lines=made.lines(drift, DRIFT_POINTS) if drift else [],
         target=made.target(compton),
         scans=made.scan_rows(ct.scans) if ct else [],
+        uneven=made.uneven(compton),
+        marks=list(marks.marks[-MARKS:]) if marks else [],
         doubts=list(compton.doubts),
         notes=list(compton.notes),
     )
@@ -233,7 +238,19 @@ def thinned(scan: CtView) -> CtView:
         name: None if array is None else np.ascontiguousarray(array[::step, ::step])
         for name, array in slices.items()
     }
-    return msgspec.structs.replace(scan, pixel_um=scan.pixel_um * step, **parts)
+    return msgspec.structs.replace(
+        scan, pixel_um=scan.pixel_um * step, **parts, **_thinned_stages(scan)
+    )
+
+
+def _thinned_stages(scan: CtView) -> dict[str, Any]:
+    pictures = {"stages_xy": scan.stages_xy, "stages_xz": scan.stages_xz}
+    there = {name: array for name, array in pictures.items() if array is not None}
+    if not there or scan.stages_voxel_um is None:
+        return {}
+    step = -(-max(max(array.shape) for array in there.values()) // MAX_STAGES_PX) or 1
+    thin = {name: np.ascontiguousarray(array[::step, ::step]) for name, array in there.items()}
+    return {"stages_voxel_um": scan.stages_voxel_um * step, **thin}
 
 
 def cluster_fractions(counts: Counts) -> tuple[float, float, float]:

@@ -29,16 +29,23 @@ class RecentCounts:
     def __init__(self, span_s: float) -> None:
         self._span_s = span_s
         self._moments: list[tuple[float, EmfResult | None]] = [(0.0, None)]
+        self._restarts = False
 
     def clear(self) -> None:
         """A new exposure begins."""
-        self._moments = [(0.0, None)]
+        self._moments, self._restarts = [(0.0, None)], False
+
+    def restart(self) -> None:
+        """Look back no further than to the next update."""
+        self._restarts = True
 
     def update(self, live_time_s: float, total: EmfResult) -> Recent:
         """Take the sums since the start; give those of the last seconds, or all while it is young.
 
         The reports of a run decide how finely time is cut: without any in between, all of it.
         """
+        if self._restarts:
+            self._moments, self._restarts = [(live_time_s, total)], False
         while len(self._moments) > 1 and live_time_s - self._moments[1][0] >= self._span_s:
             del self._moments[0]
         since_s, before = self._moments[0]

@@ -1,7 +1,7 @@
 """One CT scan from file to volume, slices and roughness: what the worker and the command run."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +16,13 @@ from hexlive.reconstruct.ct.tomography import (
     Orthoslices,
     TomographySettings,
 )
+from hexlive.reconstruct.volumes.morphology import Morphology, MorphologyError
+from hexlive.reconstruct.volumes.overview import Overviewing
 from hexlive.reconstruct.volumes.surface import Surface, anode_surface
 from hexlive.reconstruct.volumes.surface_settings import SurfaceError
+from hexlive.stream.files import FileError
 from hexlive.stream.nxtomo import opened_scan
+from hexlive.stream.stages import opened_stages
 from hexlive.stream.volumes import add_surface, opened_volume, write_volume
 from hexlive.stream.worker import report_progress
 
@@ -164,6 +168,40 @@ def measure_volume(
         add_surface(volume_path, surface)
         known, note = _measured(surface), " ".join(surface.notes)
     return {"note": note, "durations_s": {"measure": time.perf_counter() - began_s}, **known}
+
+
+def compare_stages(paths: Sequence[Path]) -> dict[str, Any]:
+    """Say since which of the scans the anode is where it is, from their volume files.
+
+    Returns
+    -------
+    dict
+        The fields of ``CtView`` that are known now: stage_names, stages_voxel_um, stages_xy,
+        stages_xz, durations_s; and in note why there are none.
+    """
+    report_progress(0)
+    began_s = time.perf_counter()
+    known, note = {}, ""
+    try:
+        with opened_stages(paths) as stages:
+            known = _compared(Morphology(stages))
+    except (MorphologyError, FileError) as error:
+        note = str(error)
+    return {"note": note, "durations_s": {"stages": time.perf_counter() - began_s}, **known}
+
+
+def _compared(morphology: Morphology) -> dict[str, Any]:
+    seen = Overviewing(morphology)
+    for z, layer in enumerate(morphology.layers()):
+        seen.add(layer)
+        report_progress((z + 1) / morphology.shape[0])
+    overview = seen.overview()
+    return {
+        "stage_names": [stage.name for stage in morphology.stages],
+        "stages_voxel_um": morphology.voxel_um,
+        "stages_xy": overview.xy.stage,
+        "stages_xz": overview.xz.stage,
+    }
 
 
 def _measured(surface: Surface) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hexlive.kernels.backend import Backend, Counts, PixelMaps
 from hexlive.kernels.tables import unusable_pixels
 from hexlive.reconstruct.compton import FloatArray, window_edges_kev
+from hexlive.reconstruct.emf import EmfResult
 from hexlive.stream.angles import angle_map_rad
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, ConfigError
@@ -115,6 +116,10 @@ class ComptonReducer:
             self._gain = gain
             self._estimator = Estimator(self._config, self.theta_rad, self.valid, gain)
 
+    def restart_recent(self) -> None:
+        """Let the last seconds begin now; the counts of the exposure stay."""
+        self._recent.restart()
+
     def add(self, message: Message) -> None:
         """Count frames; a new segment starts from zero."""
         match message:
@@ -152,7 +157,8 @@ class ComptonReducer:
         counts = self.backend.snapshot()
         live_time_s = counts.n_frames / self._frame_rate_hz
         found = self._estimator.estimate(counts)
-        self._book_region(found, live_time_s)
+        masks = self._ct.masks(found.emf, self.valid)
+        self._book_region(found, live_time_s, masks)
         return ComptonResult(
             config=self._config,
             valid=self.valid,
@@ -174,8 +180,9 @@ class ComptonReducer:
             states=dict(self._regions.states),
             doubts=self._doubts.of(self._segment, found, self._ct.doubt),
             mixing=self._regions.mixing(),
-            ct_masks=self._ct.masks(found.emf, self.valid),
+            ct_masks=masks,
             ct_volume=self._ct.source,
+            ct_states=self._ct.of_states(),
             notes=tuple(self.notes),
         )
 
@@ -187,12 +194,15 @@ class ComptonReducer:
         self.backend.clear()
         self._recent.clear()
 
-    def _book_region(self, found: Estimate, live_time_s: float) -> None:
+    def _book_region(
+        self, found: Estimate, live_time_s: float, masks: dict[str, EmfResult]
+    ) -> None:
         """Keep the sums of the present exposure, for components and as a reference."""
         segment = self._segment
         if segment is None or segment.mode != "xcs" or not found.counts.n_frames:
             return
         self._relating.keep(segment, found.emf)
+        self._ct.keep(segment, masks)
         self._regions.keep(segment, self._estimator.region_sums(found, live_time_s), live_time_s)
 
 

@@ -1,7 +1,8 @@
-"""What the reducers know: the results of one exposure, of one CT scan, of the battery cycler."""
+"""What the reducers know: the results of one exposure, of CT scans, the battery cycler, marks."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from hexlive.reconstruct.profile import Profile
 from hexlive.stream.config import Config
 from hexlive.stream.model import CtView, Segment, TrendRow
 from hexlive.stream.recent import Recent
+from hexlive.stream.views import MarkView
+
+OF_MASK: Final = " (CT)"  # behind the name of a mask in a trend
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,6 +100,8 @@ class ComptonResult:
     ct_masks, ct_volume
         L and H pooled over the masks of the CT of this state, by name, and where they are from;
         empty where there is none.
+    ct_states
+        The same of every state, from its exposures of the anode.
     notes
         The same of the run: its calibration, its device.
     """
@@ -122,6 +128,7 @@ class ComptonResult:
     mixing: dict[int, ComponentSettings] = field(default_factory=dict)
     ct_masks: dict[str, EmfResult] = field(default_factory=dict)
     ct_volume: str = ""
+    ct_states: dict[int, dict[str, EmfResult]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -173,18 +180,27 @@ class ComptonResult:
         return float(time_to_target_s(part.windows, live_time_s, target))
 
     def trend(self) -> list[TrendRow]:
-        """EMF of each component in each state so far, in the order of states."""
+        """EMF of each component, and of each mask of the CT, in each state so far."""
+        found: list[tuple[int, str, EmfResult]] = [
+            (state, name, part.windows)
+            for state, parts in sorted(self.components.items())
+            for name, part in parts.items()
+        ]
+        found += [
+            (state, f"{name}{OF_MASK}", pooled)
+            for state, masks in sorted(self.ct_states.items())
+            for name, pooled in masks.items()
+        ]
         return [
             TrendRow(
                 state=state,
                 soc=self.states[state].soc,
                 component=name,
-                emf=float(part.windows.emf),
-                emf_sigma=float(part.windows.sigma),
+                emf=float(windows.emf),
+                emf_sigma=float(windows.sigma),
                 time_s=self.states[state].started_s,
             )
-            for state, parts in sorted(self.components.items())
-            for name, part in parts.items()
+            for state, name, windows in found
         ]
 
 
@@ -193,6 +209,13 @@ class CtResult:
     """The CT scans of this run, oldest first; the last one may be under way."""
 
     scans: tuple[CtView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarksResult:
+    """The marks of this run, oldest first."""
+
+    marks: tuple[MarkView, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,11 +153,12 @@ def _restore(
         return None, over
     moment = kept.moment
     parts.cycler.restore(kept.cycler.tolist())
+    parts.marks.restore(moment.marks, moment.segment)
     parts.drift.restore(kept.drift, moment.segment, moment.frame_rate_hz)
     parts.ledger.restore(moment.ledger)
     parts.ledger.rejected = Counter(moment.rejected)
     for message in parts.ledger.opening() if moment.final else ():
-        for reducer in (parts.drift, parts.compton):
+        for reducer in (parts.drift, parts.compton, parts.marks):
             reducer.add(message)
     return moment, over
 

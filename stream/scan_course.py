@@ -1,8 +1,8 @@
-"""One CT scan from its file to its roughness: seen coarsely, reconstructed, then measured.
+"""One CT scan from its file to its roughness: seen coarsely, reconstructed, measured, compared.
 
 Whatever goes wrong is a note on the scan and never ends the run. What is known is published at
-once: slices of coarser pixels where the scan is large, the volume with its orthoslices, then what
-was measured in it.
+once: slices of coarser pixels where the scan is large, the volume with its orthoslices, what was
+measured in it, then how its anode has grown since the scans before.
 """
 
 import time
@@ -16,8 +16,14 @@ from typing import Any, Final
 import msgspec
 
 from hexlive.reconstruct.ct.tomography import TomographySettings
+from hexlive.reconstruct.volumes.morphology import MAX_STAGES
 from hexlive.stream.model import CtView
-from hexlive.stream.reconstruction import measure_volume, preview_file, reconstruct_file
+from hexlive.stream.reconstruction import (
+    compare_stages,
+    measure_volume,
+    preview_file,
+    reconstruct_file,
+)
 from hexlive.stream.worker import Worker, failed
 
 ATTEMPTS: Final = 2
@@ -36,12 +42,20 @@ class ScanCourse:
         The volume file to write.
     worker
         The process for volumes.
+    earlier
+        Gives the volume files of the scans before in which an anode was measured.
     """
 
     def __init__(
-        self, view: CtView, path: Path, volume: Path, settings: TomographySettings, worker: Worker
+        self,
+        view: CtView,
+        path: Path,
+        volume: Path,
+        settings: TomographySettings,
+        worker: Worker,
+        earlier: Callable[[], list[Path]] = list,
     ) -> None:
-        self.view = view
+        self.view, self._earlier = view, earlier
         self._path, self._volume, self._settings = path, volume, settings
         self._worker = worker
         self._previous_px: float | None = None  # axis of the scan before
@@ -115,12 +129,20 @@ class ScanCourse:
         self._update(durations_s=durations_s, seconds=sum(durations_s.values()), **known)
         if stage != "preview" or known:
             self._mark(stage, time.monotonic())
-        if stage == "preview":
-            self._go_on(self._reconstruct)
-        elif stage == "volume":
-            self._go_on(self._measure)
-        else:
+        following = {
+            "preview": self._reconstruct,
+            "volume": self._measure,
+            "metrics": self._compare if self._comparable else None,
+        }.get(stage)
+        if following is None:
             self._update(status="done", progress=None, eta_s=None)
+        else:
+            self._go_on(following)
+
+    @property
+    def _comparable(self) -> bool:
+        """This scan has an anode, and so has one before."""
+        return self.view.ra_um is not None and bool(self._earlier())
 
     def _go_on(self, stage: Callable[[], None]) -> None:
         self._attempt, self._next = 0, stage
@@ -136,6 +158,10 @@ class ScanCourse:
 
     def _measure(self) -> None:
         self._submit("metrics", measure_volume, self._volume, self._settings)
+
+    def _compare(self) -> None:
+        first, *later = [*self._earlier(), self._volume]
+        self._submit("stages", compare_stages, [first, *later[1 - MAX_STAGES :]])
 
     def _submit(self, stage: str, function: Callable[..., Any], *arguments: Any) -> None:
         self._attempt += 1

@@ -65,6 +65,13 @@ class ScanDesk:
         start = self._under_way
         return [msgspec.structs.replace(start, scan=self._n_scans)] if start else []
 
+    def ending(self, n_images: int) -> ScanEnd | None:
+        """The message with which the sender would end the scan that is open; None: none is."""
+        start = self._under_way
+        if start is None:
+            return None
+        return ScanEnd(series=start.series, scan=start.scan, n_images=n_images)
+
     @property
     def next(self) -> int:
         """The number of the next scan that begins."""

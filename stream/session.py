@@ -11,6 +11,7 @@ from typing import Final
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.checkpoint import CheckpointFolder, MadeWith, deciding
 from hexlive.stream.checkpointing import INTERVAL_S, Parts
+from hexlive.stream.command_leg import commanded
 from hexlive.stream.config import Config, ConfigError, to_toml
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import Counter, DeviceName, describe_device, open_counter
@@ -21,6 +22,7 @@ from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.listing import Listing
 from hexlive.stream.listing_map import read_listing, refuse_high_listing
+from hexlive.stream.marks import MarkReducer
 from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
 from hexlive.stream.pipeline import Pace, Reducer, Report, Sink, Source, run
@@ -163,6 +165,7 @@ def run_session(
             compton=compton,
             tomography=tomography,
             cycler=CyclerReducer(),
+            marks=MarkReducer(),
         )
         recorders: list[Recorder] = []
         displays: list[Sink[Report]] = [progress] if progress else []
@@ -196,7 +199,9 @@ def run_session(
             displays = [Thinned(each, pace.report_interval_s) for each in displays]
             sinks = [Thinned(checkpointer, INTERVAL_S / 2), result, OccupancyWatch(), *displays]
             pace = replace(pace, report_interval_s=min(pace.report_interval_s, INTERVAL_S))
-        reducers: list[Reducer] = [parts.drift, parts.compton, ct, parts.cycler]
+        if source.live and config.stream.commands:
+            source = stack.enter_context(commanded(source, config, parts))
+        reducers: list[Reducer] = [parts.drift, parts.compton, ct, parts.cycler, parts.marks]
         report = run(source, parts.ledger, reducers, [*tapes, *watchers], sinks, pace)
         if stop.asked() and not source.live:
             raise InterruptedError("Stopped before the end of the file; no result was written.")

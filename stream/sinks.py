@@ -15,19 +15,20 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
+from hexlive.stream.ct_pooling import ANODE_REGION
 from hexlive.stream.disk import claim
 from hexlive.stream.drift import DriftResult, write_drift
 from hexlive.stream.files import FileError, new_group, part_of, publish, require_room
 from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report, Sink
 from hexlive.stream.recorder import scan_name
-from hexlive.stream.results import ComptonResult, CtResult, CyclerResult
+from hexlive.stream.results import ComptonResult, CtResult, CyclerResult, MarksResult
 from hexlive.stream.segments import mark_plot, write_arrays, write_segment
 
 CT_NUMBERS: Final = (
     "ra_um", "ra_sigma_um", "rq_um", "rq_sigma_um", "anode_volume_um3", "anode_volume_sigma_um3",
 )  # fmt: skip
-REGION_OF: Final = {"cathode": 1, "electrolyte": 2, "anode": 3}
+REGION_OF: Final = {"cathode": 1, "electrolyte": 2, "anode": ANODE_REGION}
 LOG: Final = logging.getLogger(__name__)
 
 
@@ -137,6 +138,8 @@ class ResultFile:
             write_drift(new_group(self._entry, "drift"), drift)
         if (cycler := report.find(CyclerResult)) is not None and cycler.rows:
             _write_cycler(new_group(self._entry, "cycler", "NXdata"), cycler)
+        if (marks := report.find(MarksResult)) is not None and marks.marks:
+            _write_marks(new_group(self._entry, "marks"), marks)
 
 
 class Thinned:
@@ -202,13 +205,13 @@ def _write_components(group: h5py.Group, result: ComptonResult, edges: Any) -> N
 
 
 def _write_trend(group: h5py.Group, result: ComptonResult, ct: CtResult | None) -> None:
-    """One row per state and component; the anode's has what that state's CT scan measured."""
+    """One row per state and component or mask of the CT; the anode's has what its scan measured."""
     scans = {scan.state: scan for scan in (ct.scans if ct else ()) if scan.status == "done"}
     rows = result.trend()
     if not rows:
         return
     columns: dict[str, Any] = {"state": np.array([row.state for row in rows])}
-    columns["region"] = np.array([REGION_OF[row.component] for row in rows])
+    columns["region"] = np.array([REGION_OF.get(row.component, ANODE_REGION) for row in rows])
     columns["time"] = np.array([_or_nan(row.time_s) for row in rows])
     for name in ("soc", "emf", "emf_sigma"):
         columns[name] = np.array([_or_nan(getattr(row, name)) for row in rows])
@@ -238,6 +241,11 @@ def _write_scan(group: h5py.Group, scan: CtView) -> None:
             times[stage].attrs["units"] = "s"
     if scan.volume_file is not None:
         group["volume"] = h5py.ExternalLink(scan.volume_file, "/entry/data/data")
+    if scan.stages_xy is not None and scan.stages_xz is not None:
+        stages = new_group(group, "stages", "NXdata")
+        stages.attrs["names"], stages.attrs["voxel_um"] = scan.stage_names, scan.stages_voxel_um
+        write_arrays(stages, {"xy": scan.stages_xy, "xz": scan.stages_xz})
+        mark_plot(stages, "xy", [])
     if scan.surface_um is not None:
         write_arrays(new_group(group, "surface", "NXdata"), {"height_um": scan.surface_um})
         mark_plot(group["surface"], "height_um", [])
@@ -253,6 +261,18 @@ def _write_cycler(group: h5py.Group, cycler: CyclerResult) -> None:
     for column, name in enumerate(("time_s", "voltage_volt", "current_ampere", "capacity_ah")):
         group[name] = table[:, column]
     mark_plot(group, "voltage_volt", ["time_s"])
+
+
+def _write_marks(group: h5py.Group, marks: MarksResult) -> None:
+    """One row per mark; -1 where a number is not known."""
+    labels = [mark.label for mark in marks.marks]
+    group.create_dataset("label", data=labels, dtype=h5py.string_dtype())
+    columns: dict[str, Any] = {"time": np.array([mark.time_s for mark in marks.marks])}
+    for name in ("frame", "segment", "state"):
+        numbers = (getattr(mark, name) for mark in marks.marks)
+        columns[name] = np.array([-1 if n is None else n for n in numbers], np.int64)
+    columns["soc"] = np.array([_or_nan(mark.soc) for mark in marks.marks])
+    write_arrays(group, columns)
 
 
 def _or_nan(value: float | None) -> float:

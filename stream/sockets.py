@@ -1,4 +1,4 @@
-"""ZeroMQ sockets of both legs: bound or connected, with keys or on loopback, and bounded."""
+"""ZeroMQ sockets of all legs: bound or connected, with keys or on loopback, and bounded."""
 
 import ipaddress
 import logging
@@ -31,13 +31,15 @@ class Endpoint:
     Parameters
     ----------
     kind
-        zmq.PUSH, zmq.PULL, zmq.PUB or zmq.SUB.
+        zmq.PUSH, zmq.PULL, zmq.PUB, zmq.SUB, zmq.REP or zmq.REQ.
     address
         ``tcp://host:port``; ``@`` in front binds, ``>`` connects, else ``bind`` decides.
     high_water_mark
         Messages that may be queued here.
     linger_ms
         How long closing waits for what is queued.
+    max_message_bytes
+        ZeroMQ drops a peer that sends more in one part.
     keys
         Folder of CurveZMQ keys; None: anyone who reaches the address may speak.
 
@@ -57,6 +59,7 @@ class Endpoint:
         bind: bool,
         high_water_mark: int,
         linger_ms: int = 0,
+        max_message_bytes: int = MAX_PART_BYTES,
         keys: Path | None = None,
     ) -> None:
         bind = {"@": True, ">": False}.get(address[:1], bind)
@@ -65,7 +68,7 @@ class Endpoint:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(kind)
         self.socket.hwm = high_water_mark  # ZeroMQ heeds options only before bind or connect
-        self.socket.maxmsgsize = MAX_PART_BYTES
+        self.socket.maxmsgsize = max_message_bytes
         # A sender queues only for a peer that is there. A receiver would throw away what it has not
         # read when its peer leaves.
         self.socket.immediate = kind == zmq.PUSH

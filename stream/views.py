@@ -88,6 +88,39 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     mean_s: float | None
 
 
+class MarkView(msgspec.Struct, frozen=True, kw_only=True):
+    """A mark that a person set, and what was under way then.
+
+    Attributes
+    ----------
+    time_s
+        Unix time.
+    frame
+        The first frame after it; None: no frame had come.
+    segment, state, soc
+        Number of the exposure, its state and state of charge; None: not known.
+    """
+
+    label: str
+    time_s: float
+    frame: int | None = None
+    segment: int | None = None
+    state: int | None = None
+    soc: float | None = None
+
+
+class UnevenView(msgspec.Struct, frozen=True, kw_only=True):
+    """How uneven the EMF of an exposure is; see `hexlive.reconstruct.heterogeneity`."""
+
+    diameter_mm: float
+    std: float | None
+    std_sigma: float | None
+    centre_edge: float | None
+    centre_edge_sigma: float | None
+    left_right: float | None
+    left_right_sigma: float | None
+
+
 class ScanView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a CT scan found, for the table of states; lengths in µm, volumes in µm3."""
 

@@ -4,6 +4,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from hexlive.stream.commands.options import (
     listing_adu,
     rate_hz,
 )
-from hexlive.stream.config import Config, load_config
+from hexlive.stream.config import Config, load_config, with_overrides
 from hexlive.stream.interop.energies import step_calibration
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.listing import listed
@@ -54,6 +55,10 @@ def run(
     ] = False,
     backend: Backend = Device.auto,
     compat: Compat = None,
+    commands: Annotated[
+        str | None,
+        typer.Option(help="Take commands of monitors here, such as tcp://127.0.0.1:5557."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option(help="Keep the checkpoint of a killed run aside and start anew.")
     ] = False,
@@ -72,7 +77,8 @@ def run(
             "name a calibration, [detector] calibration or --calibration, or say that frames are "
             "--calibrated."
         )
-    stream = config.stream
+    stream = with_overrides(config.stream, {"commands": commands}, "stream")
+    config = replace(config, stream=stream)
     outputs = Outputs(
         result=Path(stream.result),
         recording=Path(stream.record) if stream.record else None,

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from hexlive.reconstruct.compton import FloatArray
 from hexlive.reconstruct.emf import EmfResult
+from hexlive.reconstruct.heterogeneity import DIAMETER_MM
 from hexlive.reconstruct.pooling import superpixels
 from hexlive.stream.export.figures import DIVERGING, SEQUENTIAL, TITLES, panels
 from hexlive.stream.export.measured import Measured
-from hexlive.stream.export.tracking import DIAMETER_MM, Tracked
+from hexlive.stream.export.tracking import Tracked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

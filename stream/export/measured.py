@@ -51,6 +51,8 @@ class Exposed:
         correction for pile-up the live time that survived, and what pixels lost beyond that.
     doubts
         What the run doubted of it, a sentence each.
+    masks
+        EMF pooled over each mask of the CT, and its sigma.
     """
 
     state: int
@@ -64,6 +66,7 @@ class Exposed:
     weight: FloatArray
     profile: Profile
     doubts: tuple[str, ...]
+    masks: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -223,6 +226,10 @@ def _exposed(group: h5py.Group, config: Config) -> Exposed:
         weight=weight,
         profile=_profile(group),
         doubts=tuple(str(attrs.get("doubts", "")).splitlines()),
+        masks={
+            name: (float(mask["emf"][()]), float(mask["emf_sigma"][()]))
+            for name, mask in group.get("ct_masks", {}).items()
+        },
     )
 
 

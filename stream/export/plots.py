@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hexlive.reconstruct.profile import Profile
+from hexlive.stream.ct_pooling import ANODE_REGION
 from hexlive.stream.export.figures import (
     BLUE,
     GREY,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PROFILE_REACH_AU: Final = 7.0
 COMPONENTS: Final = ("anode", "electrolyte", "cathode")
+DODGE: Final = 0.06  # of a state, so that error bars stand beside each other
 
 
 def draw_all(measured: Measured, series: Sequence[Tracked], out: Path) -> list[Path]:
@@ -42,6 +44,7 @@ def draw_all(measured: Measured, series: Sequence[Tracked], out: Path) -> list[P
         "emf_against_soc.png": emf_against_soc(series),
         "emf_maps.png": emf_maps(measured, series),
         "emf_differences.png": emf_differences(measured, series),
+        "emf_of_masks.png": emf_of_masks(measured),
         "profiles.png": compton_profiles(measured),
     }
     return [save(figure, out / name) for name, figure in plots.items() if figure is not None]
@@ -81,6 +84,30 @@ def _soc_panel(axis: "Axes", each: Tracked) -> None:
     axis.set_title(TITLES.get(each.name, each.name), fontsize="medium")
     axis.margins(0.12)
     axis.legend(fontsize=7, title="number: state", title_fontsize=7)
+
+
+def emf_of_masks(measured: Measured) -> "Figure | None":
+    """EMF of the anode in each mask of the CT against the state; None without a mask."""
+    exposed = {
+        state: each.masks
+        for (state, region), each in sorted(measured.exposures.items())
+        if region == ANODE_REGION and each.masks
+    }
+    names = list(dict.fromkeys(name for masks in exposed.values() for name in masks))
+    if not names:
+        return None
+    figure, axes = panels(1, 1, 4.6, 3.4)
+    axis = axes[0, 0]
+    for place, name in enumerate(names):
+        states = [state for state, masks in exposed.items() if name in masks]
+        emf, sigma = np.array([exposed[state][name] for state in states]).T
+        at = np.array(states) + DODGE * (place - (len(names) - 1) / 2)
+        axis.errorbar(at, emf, sigma, fmt="o-", capsize=2, markersize=4, linewidth=0.8, label=name)
+    axis.set_xticks(list(exposed))
+    axis.set_xlabel("state")
+    axis.set_ylabel("EMF = L/H")
+    axis.legend(fontsize=7, title="mask of the CT", title_fontsize=7)
+    return figure
 
 
 def compton_profiles(measured: Measured) -> "Figure | None":

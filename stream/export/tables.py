@@ -9,12 +9,12 @@ from typing import Any, Final
 import numpy as np
 
 from hexlive.reconstruct.compton import FloatArray
-from hexlive.reconstruct.heterogeneity import heterogeneity
+from hexlive.reconstruct.heterogeneity import DIAMETER_MM, heterogeneity
 from hexlive.reconstruct.trend import rates, relative_to
 from hexlive.stream.export.hxt import write_hxt
 from hexlive.stream.export.measured import CT_COLUMNS, Measured, spectra
 from hexlive.stream.export.plots import draw_all
-from hexlive.stream.export.tracking import DIAMETER_MM, Tracked, profiles
+from hexlive.stream.export.tracking import Tracked, profiles
 from hexlive.stream.files import whole_or_absent
 
 SECONDS_PER_HOUR: Final = 3600.0

@@ -2,30 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from hexlive.reconstruct.charge import CyclerLog, during_exposures, state_of_charge
-from hexlive.reconstruct.components import (
-    ANODE_DIAMETER_MM,
-    CATHODE_DIAMETER_MM,
-    ELECTROLYTE_DIAMETER_MM,
-)
 from hexlive.reconstruct.compton import FloatArray
 from hexlive.reconstruct.emf import EmfResult, pool
 from hexlive.reconstruct.profile import Profile
 from hexlive.stream.export.measured import Exposed, Measured
-
-# The disk in which a map is judged: the narrowest of the layers that it shows.
-DIAMETER_MM: Final = {
-    "region_1": CATHODE_DIAMETER_MM,
-    "region_2": ANODE_DIAMETER_MM,
-    "region_3": ANODE_DIAMETER_MM,
-    "anode": ANODE_DIAMETER_MM,
-    "electrolyte": ELECTROLYTE_DIAMETER_MM,
-    "cathode": CATHODE_DIAMETER_MM,
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,10 +16,12 @@ from hexlive.stream.views import (
     BandsView,
     LineView,
     MapView,
+    MarkView,
     PartView,
     RelativeView,
     ScanView,
     TargetView,
+    UnevenView,
 )
 from hexlive.stream.wire import encode
 
@@ -109,6 +111,13 @@ def cycler() -> list[tuple[float, float, float, float]]:
     return rows
 
 
+def grown(radius: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A gray disk of the first stage with patches of three later ones at its edge."""
+    later = rng.integers(2, 5, radius.shape)
+    stages = np.where(radius < 0.7, 1, np.where(radius < 0.8, later, 0))
+    return stages.astype(np.uint8)
+
+
 def ct_view(rng: np.random.Generator, **changes: Any) -> CtView:
     """A steel casing, a spring, an anode with a rough surface and voids."""
     y, x = (np.mgrid[:420, :420] - 209.5) / 210
@@ -142,6 +151,10 @@ def ct_view(rng: np.random.Generator, **changes: Any) -> CtView:
         "anode_volume_um3": 4.1e10,
         "void_volume_um3": 2.2e8,
         "n_voids": 60,
+        "stage_names": ["I", "II", "III", "IV"],
+        "stages_voxel_um": 38.9,
+        "stages_xy": grown(radius[::4, ::4], rng),
+        "stages_xz": np.repeat(np.arange(5, dtype=np.uint8), 8)[:, None].repeat(105, axis=1),
     }
     return CtView(**{**fields, **changes})
 
@@ -198,6 +211,18 @@ def views(emf: np.ndarray, sigma: np.ndarray, spectrum: np.ndarray, n_points: in
         ],
         "target": TargetView(
             relative_sigma=0.02, side_px=4, pixel_s=4000.0, superpixel_s=191.0, mean_s=0.0
+        ),
+        "marks": [
+            MarkView(label="charge ends", time_s=1.7e9 + 3600 * 6.5, frame=9, segment=9, state=3)
+        ],
+        "uneven": UnevenView(
+            diameter_mm=16.0,
+            std=0.031,
+            std_sigma=0.004,
+            centre_edge=1.023,
+            centre_edge_sigma=0.003,
+            left_right=1.152,
+            left_right_sigma=0.004,
         ),
         "scans": [ScanView(scan=4, state=5, ra_um=3.42, rq_um=4.31, anode_volume_um3=4.1e10)],
         "gain_percent": [(t, 0.004 * n, 0.01) for n, t in enumerate(hours)],

@@ -23,6 +23,7 @@ class Mailbox:
     """A client with one snapshot."""
 
     address, freshness, age_s = "tcp://127.0.0.1:1", "fresh", 1.0
+    advice = None
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot: Snapshot | None = snapshot
@@ -153,7 +154,7 @@ def test_an_alarm_of_the_present_is_in_sight_in_the_past(qtbot: QtBot, snapshot:
 
 
 def test_an_event_is_one_line_from_its_beginning_to_its_end(snapshot: Snapshot) -> None:
-    history = History()
+    history, snapshot = History(), replace(snapshot, marks=[])
     doubtful = replace(snapshot, doubts=["The geometry is off."])
     for time_s, each in enumerate((snapshot, doubtful, doubtful, snapshot)):
         history.take(replace(each, created_s=float(time_s)))

@@ -113,7 +113,7 @@ def test_the_end_of_a_run_is_waited_for(
     publisher: Any, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Snapshot] = []
-    monkeypatch.setattr(app_module, "render", lambda newest, path, size: drawn.append(newest))
+    monkeypatch.setattr(app_module, "render", lambda newest, *_: drawn.append(newest))
     done = threading.Event()
 
     def run() -> None:
@@ -136,7 +136,7 @@ def test_a_run_that_does_not_end_is_drawn_in_the_end(
     running: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Snapshot] = []
-    monkeypatch.setattr(app_module, "render", lambda newest, path, size: drawn.append(newest))
+    monkeypatch.setattr(app_module, "render", lambda newest, *_: drawn.append(newest))
     save_snapshot(running, tmp_path / "end.png", 1.0, when_stopped=True)
     assert [newest.status for newest in drawn] == ["running"]
 

@@ -10,6 +10,7 @@ from PySide6.QtCore import QRectF
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
+from hexlive.monitor.compare import ComparePanel
 from hexlive.monitor.context import Context
 from hexlive.monitor.cycling import CyclingPanel, time_unit
 from hexlive.monitor.maps import CountsMap, EmfMap, SigmaMap
@@ -18,10 +19,12 @@ from hexlive.monitor.panels import PAGES, Make, Panel
 from hexlive.monitor.profile import ProfilePanel
 from hexlive.monitor.slices import CtPanel
 from hexlive.monitor.spectra import SpectrumPanel
+from hexlive.monitor.stages import COLOURS, StagesPanel
 from hexlive.monitor.theme import DARK
-from hexlive.monitor.trends import TrendPanel
+from hexlive.monitor.trends import TrendPanel, to_target
+from hexlive.monitor.uneven import UnevenTable
 from hexlive.stream.model import Snapshot, TrendRow
-from hexlive.stream.views import BandsView, LineView, MapView, PartView
+from hexlive.stream.views import BandsView, LineView, MapView, MarkView, PartView
 
 SIZE = (600, 400)
 HUGE = 3000
@@ -69,7 +72,12 @@ def undefined(snapshot: Snapshot) -> Snapshot:
         profile_j=np.full(n_points, np.nan),
         profile_sigma=np.full(n_points, np.nan),
         trend=[TrendRow(state=1, soc=None, component="anode", emf=None, emf_sigma=None)],
-        ct=replace(snapshot.ct, xy=nowhere, surface_um=nowhere),
+        ct=replace(
+            snapshot.ct, xy=nowhere, surface_um=nowhere, stages_xy=np.zeros((9, 9), np.uint8)
+        ),
+        uneven=replace(
+            snapshot.uneven, std=None, std_sigma=None, centre_edge=None, left_right_sigma=None
+        ),
         parts=parts_of(snapshot, np.nan),
         gain_percent=[(1.7e9, None, None)],
         lines=[LineView(name="W Ka", points=[(1.7e9, None, None)])],
@@ -89,7 +97,17 @@ def empty(snapshot: Snapshot) -> Snapshot:
         profile_sigma=nothing,
         trend=[],
         cycler=[],
-        ct=replace(snapshot.ct, xy=np.empty((0, 5), np.float32), xz=None, yz=None),
+        ct=replace(
+            snapshot.ct,
+            xy=np.empty((0, 5), np.float32),
+            xz=None,
+            yz=None,
+            stage_names=[],
+            stages_xy=np.empty((0, 3), np.uint8),
+            stages_xz=None,
+        ),
+        uneven=None,
+        marks=[],
         segment=None,
         relative=None,
         superpixels=None,
@@ -115,7 +133,13 @@ def tiny(snapshot: Snapshot) -> Snapshot:
         profile_sigma=one,
         trend=snapshot.trend[:1],
         cycler=snapshot.cycler[:1],
-        ct=replace(snapshot.ct, xy=np.ones((1, 1), np.float32), xz=np.ones((1, 9), np.float32)),
+        ct=replace(
+            snapshot.ct,
+            xy=np.ones((1, 1), np.float32),
+            xz=np.ones((1, 9), np.float32),
+            stages_xy=np.ones((1, 1), np.uint8),
+            stages_xz=np.ones((1, 9), np.uint8),
+        ),
         gain_percent=snapshot.gain_percent[:1],
     )
     return replace(small, parts=parts_of(small, 1.0))
@@ -133,7 +157,14 @@ def huge(snapshot: Snapshot) -> Snapshot:
         spectrum=np.full(20_000, 2**62, np.uint64),
         trend=rows,
         cycler=snapshot.cycler * 50,
-        ct=replace(snapshot.ct, xy=ramp.astype(np.float32), surface_um=ramp.astype(np.float32)),
+        ct=replace(
+            snapshot.ct,
+            xy=ramp.astype(np.float32),
+            surface_um=ramp.astype(np.float32),
+            stages_xy=ramp.astype(np.uint8),
+            stage_names=["long " * 40] * 200,
+        ),
+        marks=[MarkView(label="{long} " * 11, time_s=1.7e9 + n) for n in range(300)],
         doubts=["long " * 200] * 100,
         gain_percent=snapshot.gain_percent * 200,
     )
@@ -305,3 +336,52 @@ def test_uncertainties_have_two_digits(
 ) -> None:
     assert mean_emf(replace(snapshot, emf_mean=mean, emf_mean_sigma=sigma)) == text
     assert decimals(0.0041) == 4
+
+
+def test_a_mark_stands_where_it_was_set(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = shown(qtbot, CyclingPanel(Context(DARK)), snapshot)
+    (line,) = panel._marks._lines
+    assert line.value() == pytest.approx(6.5)
+    assert line.label.toPlainText() == "charge ends"
+
+
+def test_words_of_a_mark_are_never_a_format(qtbot: QtBot, snapshot: Snapshot) -> None:
+    marks = [MarkView(label="{0.__class__}", time_s=snapshot.cycler[3][0])]
+    panel = shown(qtbot, CyclingPanel(Context(DARK)), replace(snapshot, marks=marks))
+    (line,) = panel._marks._lines
+    assert line.label.toPlainText() == "{0.__class__}"
+
+
+def test_the_trend_says_how_long_each_component_still_takes(snapshot: Snapshot) -> None:
+    assert to_target(snapshot) == (
+        "until σ(EMF)/EMF is 2 %:  anode 3 min · electrolyte 4 min · cathode 5 min"
+    )
+    assert to_target(replace(snapshot, parts=[])) == ""
+
+
+def test_a_stage_has_the_colour_of_the_paper(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = shown(qtbot, StagesPanel(Context(DARK)), snapshot)
+    table = panel._views["stages_xy"].image.lut
+    assert [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in table[1:]] == [c for c, _ in COLOURS]
+    assert [chip.text() for chip in panel._chips] == ["I", "II", "III", "IV"]
+    np.testing.assert_array_equal(panel.widget.data["stages_xy"], snapshot.ct.stages_xy)
+
+
+def test_the_table_of_heterogeneity_has_a_row_per_exposure_with_uncertainties(
+    qtbot: QtBot, snapshot: Snapshot
+) -> None:
+    panel = shown(qtbot, UnevenTable(Context(DARK)), snapshot)
+    assert panel.widget.data["left / right"].tolist() == ["1.1520 ± 0.0040"]
+
+
+def test_compared_maps_have_the_same_colours(qtbot: QtBot, snapshot: Snapshot) -> None:
+    context = Context(DARK)
+    panel = ComparePanel(context)
+    qtbot.addWidget(panel.widget)
+    for number, factor in ((1, 1.0), (2, 1.5)):
+        emf = (snapshot.emf * factor).astype(np.float32)
+        segment = replace(snapshot.segment, number=number)
+        context.history.take(replace(snapshot, segment=segment, emf=emf))
+    panel.show(snapshot)
+    a, b, _ = (view._bar.levels() for view in panel._views)
+    assert a == b

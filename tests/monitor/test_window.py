@@ -24,6 +24,7 @@ class Mailbox:
     """A client whose mailbox and clock the test holds."""
 
     address = "tcp://127.0.0.1:1"
+    advice = None
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None

@@ -14,6 +14,8 @@ from hexlive.reconstruct.registration.ct_masks import Resampled
 from hexlive.reconstruct.registration.register import Registration
 from hexlive.reconstruct.registration.registration_settings import RegistrationError
 from hexlive.reconstruct.registration.similarity import Similarity
+from hexlive.stream.export.measured import read_result
+from hexlive.stream.export.plots import emf_of_masks
 from hexlive.stream.files import FileError
 from hexlive.stream.model import Segment
 from hexlive.stream.reference import WINDOW_DATASETS
@@ -68,6 +70,22 @@ def test_a_run_takes_fractions_volumes_and_masks_from_the_ct_of_each_state(
         assert pooled["emf"][()] == pytest.approx(expected.emf)
         assert pooled["emf_sigma"][()] == pytest.approx(expected.sigma)
         assert "ct_masks" not in entry["segment_0004"]
+        trend = entry["trend"]
+        (row,) = np.flatnonzero(trend["component"].asstr()[()] == "anode (CT)")
+        assert (trend["state"][row], trend["region"][row]) == (1, 3)
+        assert trend["emf"][row] == pytest.approx(pooled["emf"][()])
+        assert trend["emf_sigma"][row] == pytest.approx(pooled["emf_sigma"][()])
+        assert np.isnan(trend["ra_um"][row])
+    pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    figure = emf_of_masks(read_result(out))
+    (curve,) = figure.axes[0].containers
+    assert curve.get_label() == "anode"
+    assert emf_of_masks(replace_masks(read_result(out))) is None
+
+
+def replace_masks(measured):
+    without = {at: replace(each, masks={}) for at, each in measured.exposures.items()}
+    return replace(measured, exposures=without)
 
 
 def segment(**changes):
