@@ -11,7 +11,15 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont, QResizeEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QGraphicsItem,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QWidget,
+)
 
 from hexlive.monitor.theme import LABEL_PX, MARGIN_PX, TICK_PX, Theme
 
@@ -157,6 +165,8 @@ class Card(QFrame):
     def style_axis(self, axis: Any, label: str) -> None:
         """Give an axis its label and the theme's text."""
         axis.enableAutoSIPrefix(False)
+        # Ticks and grid change rarely, but are painted again with every curve.
+        axis.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
         axis.setPen(pg.mkPen(self.theme.muted))
         axis.setTextPen(pg.mkPen(self.theme.text))
         axis.setStyle(tickFont=font(TICK_PX), maxTickLevel=1)

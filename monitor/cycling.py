@@ -48,7 +48,8 @@ class CyclingPanel:
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw both curves against the time since the first row."""
-        drawn = (snapshot.cycler, snapshot.trend, snapshot.marks)
+        states = {row.state: row.time_s for row in snapshot.trend}
+        drawn = (snapshot.cycler, states, snapshot.marks)
         if self._drawn == drawn:
             return
         self._drawn = drawn
@@ -62,7 +63,7 @@ class CyclingPanel:
             self._current_curve.clear()
             self.widget.say("no cycler")
             return
-        self._draw(rows, {row.state: row.time_s for row in snapshot.trend})
+        self._draw(rows, states)
         self._mark(rows[:, 0], snapshot.marks)
 
     def _mark(self, time_s: FloatArray, marks: list[MarkView]) -> None:

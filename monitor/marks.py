@@ -7,7 +7,7 @@ from hexlive.monitor.theme import Theme
 
 MOST_MARKS: Final = 12  # the newest; more would hide what they mark
 LONGEST_LABEL: Final = 24
-HEIGHTS: Final = (0.9, 0.8, 0.7)
+HEIGHTS: Final = (0.08, 0.2, 0.32)  # low, where curves of a charging cell seldom are
 
 
 class MarkLines:

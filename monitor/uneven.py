@@ -26,7 +26,7 @@ class UnevenTable:
         )
         self._context = context
         self.widget = Card(context.theme, "Lateral heterogeneity", hint)
-        self._grid = Grid(COLUMNS, range(len(COLUMNS)))
+        self._grid = Grid(COLUMNS, range(1, len(COLUMNS)))
         self.widget.put(self._grid)
 
     def show(self, snapshot: Snapshot) -> None:
