@@ -5,7 +5,7 @@ last seconds are a view, and a CT scan is ended as its sender would end it.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
@@ -13,6 +13,7 @@ from hexlive.stream.model import MarkLabel, Series
 from hexlive.stream.wire import WireError
 
 MAX_BYTES: Final = 4096
+Kind = TypeVar("Kind")
 Sentence = Annotated[str, msgspec.Meta(max_length=1000)]
 
 
@@ -83,7 +84,7 @@ _COMMANDS: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 _ANSWERS: Final = msgspec.json.Decoder(Answer)
 
 
-def _decoded(parts: Sequence[bytes], decoder: "msgspec.json.Decoder[Any]") -> Any:
+def _decoded(parts: Sequence[bytes], decoder: "msgspec.json.Decoder[Kind]") -> Kind:
     if len(parts) != 1:
         raise WireError(f"parts: a command has one part, not {len(parts)}.")
     if len(parts[0]) > MAX_BYTES:

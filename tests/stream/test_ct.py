@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.live_slice import LiveScanSettings
 from hexlive.stream.model import AnyMessage, CtView, Projections, ScanEnd, ScanStart, Start
 from hexlive.stream.nxtomo import ScanGroup
+from hexlive.stream.scan_course import ScanCourse
 from hexlive.stream.volumes import opened_volume
-from hexlive.stream.worker import Worker
+from hexlive.stream.worker import Progress, Worker
 
 COLUMNS, ROWS, ANGLES, CENTRE_PX = 48, 8, 60, 24.5
 FLATS = 4
@@ -370,3 +372,53 @@ def test_a_full_disk_costs_the_scan_and_not_the_run(
     view = outcome(reducer)
     assert view.status == "failed"
     assert "No space left" in view.note
+
+
+class Instant:
+    """A worker whose calls are done at once; each kind brings what it would."""
+
+    progress = Progress(None, None)
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
+        name = getattr(function, "func", function).__name__
+        self.calls.append((name, arguments))
+        stages = np.ones((2, 2), np.uint8)
+        known = {
+            "measure_volume": {"ra_um": 1.0},
+            "compare_stages": {"stages_xy": stages, "stage_names": ["I", "II"]},
+        }
+        call: Future = Future()
+        call.set_result({"note": "", "durations_s": {}, **known.get(name, {})})
+        return call
+
+
+def course(worker: Instant, tmp_path: Path, earlier: list[Path]) -> CtView:
+    """What a finished scan file comes to."""
+    view = CtView(
+        scan=2, state=2, status="reconstructing", note="", n_images=9, n_expected=9, pixel_um=5.0
+    )
+    scan = ScanCourse(
+        view, tmp_path / "s.nxs", tmp_path / "v.nxs", SETTINGS, worker, lambda: earlier
+    )
+    while not scan.settled:
+        scan.advance(first=True)
+    return scan.view
+
+
+def test_an_anode_is_laid_on_those_of_the_scans_before(tmp_path: Path) -> None:
+    worker, earlier = Instant(), [tmp_path / f"{n}.nxs" for n in range(9)]
+    view = course(worker, tmp_path, earlier)
+    assert (view.status, view.stage_names) == ("done", ["I", "II"])
+    name, (paths,) = worker.calls[-1]
+    assert name == "compare_stages"
+    assert paths == [earlier[0], *earlier[4:], tmp_path / "v.nxs"]
+
+
+def test_a_first_scan_is_compared_with_nothing(tmp_path: Path) -> None:
+    worker = Instant()
+    view = course(worker, tmp_path, [])
+    assert (view.status, view.stage) == ("done", "metrics")
+    assert [name for name, _ in worker.calls] == ["reconstruct_file", "measure_volume"]

@@ -58,6 +58,8 @@ def test_the_last_snapshot_holds_the_totals_and_the_trend(
     outputs = Outputs(result=tmp_path / "r.nxs", publish="tcp://127.0.0.1:*")
     outcome = run_session(lossy_source, config, calibration, outputs, on_publish=listener.attach)
     last = listener.join()
+    assert last.uneven is not None
+    assert (last.uneven.diameter_mm, last.marks) == (14.0, [])
     assert last.status == "stopped"
     assert (last.health.frames_expected, last.health.frames_received) == outcome.report.totals
     assert last.health.frames_missing == outcome.report.totals.lost > 0

@@ -18,7 +18,7 @@ from hexlive.stream.checkpoint import CheckpointFolder
 from hexlive.stream.config import Config, MonitorSettings, StreamSettings
 from hexlive.stream.files import FileError, index_of
 from hexlive.stream.inbox import Queued
-from hexlive.stream.model import AnyMessage, Frames, Projections, ScanEnd, ScanStart
+from hexlive.stream.model import AnyMessage, Frames, Mark, Projections, ScanEnd, ScanStart
 from hexlive.stream.pipeline import GapError, Report
 from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.recordings import RecordingSource, open_file
@@ -131,6 +131,18 @@ def test_a_run_may_die_again_and_again(start, messages, unbroken, tmp_path) -> N
         with pytest.raises(CrashError):
             start(messages[begin : begin + 4], crash=True)
     start(messages[28:])
+    assert_same(contents(tmp_path / "result.nxs"), unbroken)
+
+
+def test_a_mark_of_before_the_crash_is_in_the_result_once(start, messages, tmp_path) -> None:
+    mark = Mark(series="series", label="cell opened", time_s=1.7e9)
+    marked = [*messages[:9], mark, *messages[9:]]
+    start(marked)
+    unbroken = contents(tmp_path / "result.nxs")
+    assert unbroken["entry/marks/label"].tolist() == [b"cell opened"]
+    with pytest.raises(CrashError):
+        start(marked[:13], crash=True)
+    start(marked[13:])
     assert_same(contents(tmp_path / "result.nxs"), unbroken)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hexlive.stream import files
+from hexlive.stream.reconstruction import compare_stages
 
 SHAPE, VOXEL_UM = (14, 61, 61), 3.0
 
@@ -135,3 +136,18 @@ def test_a_single_volume_is_no_comparison(hexlive, volumes, tmp_path) -> None:
     code, said = hexlive("morphology", volumes[0], "--out", tmp_path / "o")
     assert code == 1
     assert "Two to 7 volumes can be compared, not 1." in said
+
+
+def test_the_stages_of_a_slice_say_since_which_scan_the_anode_is_there(volumes) -> None:
+    found = compare_stages(volumes)
+    assert (found["note"], found["stage_names"]) == ("", ["I", "II"])
+    assert found["stages_voxel_um"] == VOXEL_UM
+    assert np.count_nonzero(found["stages_xy"] == 2) == 100
+    assert found["stages_xz"].shape == (SHAPE[0], SHAPE[2])
+
+
+def test_scans_that_cannot_be_compared_are_a_note(volumes, tmp_path) -> None:
+    other = write_volume(tmp_path / "other.nxs", grown=False, measured=False)
+    found = compare_stages([volumes[0], other])
+    assert "has no anode that was measured" in found["note"]
+    assert "stages_xy" not in found
