@@ -140,7 +140,7 @@ class RatesPanel:
 
 
 class LogPanel:
-    """Alarms, targets, doubts, marks: since when, until when; the newest first."""
+    """Alarms, targets, doubts, marks: since when, until when. What alarms now is first."""
 
     def __init__(self, context: Context) -> None:
         hint = "What was worth a warning while this monitor was attached, in the local time."
@@ -153,10 +153,11 @@ class LogPanel:
 
     def show(self, snapshot: Snapshot) -> None:
         """Write the events, where one is new or has ended."""
-        events = list(reversed(self._context.history.events))
+        newest_first = list(reversed(self._context.history.events))
+        events = sorted(newest_first, key=lambda event: not alarming(event))
         lines = [event_line(event) for event in events] or [NOTHING]
-        going_on = sum(event.until_s is None for event in events)
-        self.widget.say(f"{going_on} going on" if going_on else "nothing going on")
+        going_on = sum(map(alarming, events))
+        self.widget.say(f"{going_on} to act on" if going_on else "nothing to act on")
         if lines == self._drawn:
             return
         self._drawn = lines
@@ -167,6 +168,11 @@ class LogPanel:
             over = event.until_s not in (None, event.since_s)
             colour = theme.muted if over else theme.figures[event.level]
             self._list.item(row).setForeground(QColor(colour))
+
+
+def alarming(event: Event) -> bool:
+    """Whether somebody should do something about it now."""
+    return event.until_s is None and event.level in ("alarm", "warning")
 
 
 def event_line(event: Event) -> str:

@@ -75,6 +75,9 @@ class Theme:
             f"QFrame#card QCheckBox {{ background: transparent; }}"
             f"QTableWidget, QListWidget {{ background: {self.panel}; border: 0;"
             f" font-size: {TITLE_PX}px; gridline-color: {self.void}; }}"
+            f"QScrollBar {{ background: {self.panel}; width: 12px; height: 12px; }}"
+            f"QScrollBar::handle {{ background: {self.void}; border-radius: 4px; }}"
+            f"QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}"
             f"QHeaderView::section {{ background: {self.button}; color: {self.muted}; border: 0;"
             f" font-size: {LABEL_PX}px; padding: 4px; }}"
         )

@@ -12,9 +12,12 @@ from PySide6.QtWidgets import QInputDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from hexlive.monitor.commander import Commander
+from hexlive.monitor.context import Context
 from hexlive.monitor.controls import Controls
+from hexlive.monitor.health import LogPanel
 from hexlive.monitor.history import History
 from hexlive.monitor.main_window import MonitorWindow
+from hexlive.monitor.theme import DARK
 from hexlive.stream.control import (
     Answer,
     MarkState,
@@ -255,3 +258,17 @@ def test_a_mark_is_in_the_log_once(snapshot: Snapshot) -> None:
     assert [(each.text, each.since_s) for each in marks] == [
         ("Mark: charge ends", snapshot.marks[0].time_s)
     ]
+
+
+def test_what_alarms_now_is_at_the_top_of_the_log(qtbot: QtBot, snapshot: Snapshot) -> None:
+    context = Context(DARK)
+    lossy = replace(snapshot.health, frames_expected=1000, frames_missing=10)
+    context.history.take(replace(snapshot, health=lossy))
+    context.history.take_advice(given(advice(1, "emf_mean", "rising")))
+    panel = LogPanel(context)
+    qtbot.addWidget(panel.widget)
+    panel.show(snapshot)
+    lines = [panel._list.item(row).text() for row in range(panel._list.count())]
+    assert lines[0].endswith("Lost 10 (1 %) frames.")
+    assert lines[1].endswith("Target reached: News of emf_mean.")
+    assert panel.widget._value.said == "1 to act on"
