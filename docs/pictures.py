@@ -7,6 +7,7 @@ paper, so that the axes of time read as they would.
 
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,7 +23,16 @@ from hexlive.monitor.easel import Easel
 from hexlive.monitor.look import Look, PageName, ThemeName
 from hexlive.stream.advice import Adviser
 from hexlive.stream.config import Config
-from hexlive.stream.model import AdviceList, AnyMessage, Cycler, Frames, Mark, Segment, Snapshot
+from hexlive.stream.model import (
+    AdviceList,
+    AnyMessage,
+    Cycler,
+    Frames,
+    Mark,
+    ScanEnd,
+    Segment,
+    Snapshot,
+)
 from hexlive.stream.pipeline import Report
 from hexlive.stream.publisher import display
 from hexlive.stream.recorder import Written
@@ -31,6 +41,8 @@ from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 
 FOLDER: Final = Path(__file__).with_name("pictures")
 FRAMES: Final = 27_000
+PATIENCE_S: Final = 120.0
+POLL_S: Final = 0.05
 PAPER_FRAMES: Final = 4_500_000
 STARTED_S: Final = 1_700_000_000.0
 MARKS: Final = {(3, 2): "beam refilled", (6, 2): "door opened"}  # by state and region
@@ -91,10 +103,17 @@ LOST: Final = (
 
 
 class Painter:
-    """A sink of reports that draws pictures in passing."""
+    """A sink of reports that draws pictures in passing.
+
+    Attributes
+    ----------
+    n_scans
+        CT scans that are reconstructed and measured.
+    """
 
     def __init__(self, config: Config, shots: tuple[Shot, ...]) -> None:
         self._config, self._sequence = config, 0
+        self.n_scans = 0
         self._adviser = Adviser(config, lambda: "off")
         self._easels = {shot: Easel(Look(page=shot.page, theme=shot.theme)) for shot in shots}
 
@@ -104,6 +123,7 @@ class Painter:
         self._sequence += 1
         if snapshot is None:
             return
+        self.n_scans = len(snapshot.scans)
         advice = AdviceList(
             series=snapshot.series,
             sequence=snapshot.sequence,
@@ -128,11 +148,15 @@ class Painter:
 
 
 class Simulated:
-    """The messages of a simulator as a source, with the clocks of the paper."""
+    """The messages of a simulator as a source, with the clocks of the paper.
+
+    It waits for each CT scan, so that the pictures do not depend on the speed of the machine.
+    """
 
     live = False
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, painter: Painter) -> None:
+        self._painter = painter
         self.rejected: Counter[str] = Counter()
         self._messages = simulator.messages(started_s=STARTED_S)
 
@@ -140,10 +164,18 @@ class Simulated:
         for message in self._messages:
             late = stretched(message)
             yield late
+            if isinstance(late, ScanEnd):
+                yield from self._until(late.scan)
             if isinstance(late, Segment) and (late.state, late.region) in MARKS:
                 label = MARKS[late.state, late.region]
                 yield Mark(series=late.series, label=label, time_s=late.started_s or STARTED_S)
         while True:
+            yield None
+
+    def _until(self, n_scans: int) -> Iterator[None]:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self._painter.n_scans < n_scans and time.monotonic() < deadline_s:
+            time.sleep(POLL_S)
             yield None
 
 
@@ -159,13 +191,14 @@ def stretched(message: AnyMessage) -> AnyMessage:
 def paint(settings: SimulatorSettings, shots: tuple[Shot, ...]) -> None:
     """Run one experiment and draw its pictures."""
     config, simulator = Config(), Simulator(settings)
+    painter = Painter(config, shots)
     with tempfile.TemporaryDirectory() as folder:
         run_session(
-            Simulated(simulator),
+            Simulated(simulator, painter),
             config,
             simulator.camera.calibration(),
             Outputs(result=Path(folder) / "result.nxs"),
-            progress=Painter(config, shots),
+            progress=painter,
         )
 
 

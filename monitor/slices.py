@@ -52,10 +52,21 @@ class SliceView:
             self.plot.addItem(item)
 
     def draw(
-        self, image: NDArray[Any], pixel_um: float, scan: int, levels: tuple[float, float]
+        self,
+        image: NDArray[Any],
+        pixel_um: float,
+        scan: int | None,
+        levels: tuple[float, float],
     ) -> None:
-        """Show a slice of ``(rows, columns)`` whose pixels are ``pixel_um`` wide."""
-        self.plot.setTitle(f"{self._label} of scan {scan}", **self._style)
+        """Show a slice of ``(rows, columns)`` whose pixels are ``pixel_um`` wide.
+
+        Parameters
+        ----------
+        scan
+            For the title; None: it is of several.
+        """
+        title = self._label if scan is None else f"{self._label} of scan {scan}"
+        self.plot.setTitle(title, **self._style)
         self._pixels, self._pixel_um = image, pixel_um
         rows, columns = image.shape
         area = QRectF(0, 0, columns * pixel_um, rows * pixel_um)

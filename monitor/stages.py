@@ -26,9 +26,9 @@ COLOURS: Final = (
     ("#00bfff", "#14181d"),
 )
 OPAQUE: Final = 255
-CELLS: Final = {"stages_xy": (0, 0, 1), "stages_xz": (1, 0, 1)}
+MARGIN: Final = 0.04
+CELLS: Final = {"stages_xy": (0, 0, 1), "stages_xz": (0, 1, 1)}
 TITLES: Final = {"stages_xy": "x-y where most has changed", "stages_xz": "x-z through the middle"}
-ROWS: Final = (3, 1)
 
 
 class StagesPanel:
@@ -43,8 +43,6 @@ class StagesPanel:
         self._views = {
             name: SliceView(self.widget, cells, TITLES[name]) for name, cells in CELLS.items()
         }
-        for row, stretch in enumerate(ROWS):
-            self.widget.graphics.ci.layout.setRowStretchFactor(row, stretch)
         self._table = colour_table(context.theme.panel)
         self._chips: list[QLabel] = []
         self._drawn: int | None = None
@@ -60,7 +58,7 @@ class StagesPanel:
         for name, image in pictures.items():
             if image.size:
                 view = self._views[name]
-                view.draw(image, ct.stages_voxel_um, ct.scan, (0, len(self._table)))
+                view.draw(cut_out(image), ct.stages_voxel_um, None, (0, len(self._table)))
                 view.image.setLookupTable(self._table)
         self._explain(ct.stage_names[: len(COLOURS)])
         self.widget.say("", grown(pictures["stages_xy"], ct.stage_names))
@@ -89,6 +87,18 @@ def picture(ct: CtView, name: str) -> NDArray[np.uint8]:
         return np.empty((0, 0), np.uint8)
     known: NDArray[np.uint8] = np.where(stages <= len(COLOURS), stages, 0).astype(np.uint8)
     return known
+
+
+def cut_out(stages: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The part with anode in it, and a little around."""
+    if not stages.any():
+        return stages
+    parts = []
+    for axis in range(2):
+        (there,) = np.nonzero(stages.any(axis=1 - axis))
+        room = max(1, round(MARGIN * (there[-1] - there[0] + 1)))
+        parts.append(slice(max(0, there[0] - room), there[-1] + room + 1))
+    return stages[parts[0], parts[1]]
 
 
 def colour_table(ground: str) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from typing import Final
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import Context
 from hexlive.monitor.history import exposure_name
-from hexlive.monitor.numbers import NONE, mean_emf, with_sigma
+from hexlive.monitor.numbers import NONE, with_sigma
 from hexlive.monitor.table import Grid, words
 from hexlive.stream.model import Snapshot
 
@@ -41,13 +41,14 @@ class UnevenTable:
 def row(exposure: Snapshot) -> tuple[str, ...]:
     """What is known of one exposure, as words."""
     uneven = exposure.uneven
+    mean = with_sigma(exposure.emf_mean, exposure.emf_mean_sigma, percent=False)
     if uneven is None:
-        return exposure_name(exposure), mean_emf(exposure), *[NONE] * (len(COLUMNS) - 2)
-    mean, std = exposure.emf_mean, uneven.std
-    share = f"{100 * std / mean:.2g}" if std is not None and mean else NONE
+        return exposure_name(exposure), mean, *[NONE] * (len(COLUMNS) - 2)
+    std, emf = uneven.std, exposure.emf_mean
+    share = f"{100 * std / emf:.2g}" if std is not None and emf else NONE
     return (
         exposure_name(exposure),
-        mean_emf(exposure),
+        mean,
         with_sigma(uneven.std, uneven.std_sigma, percent=False),
         share,
         with_sigma(uneven.centre_edge, uneven.centre_edge_sigma, percent=False),

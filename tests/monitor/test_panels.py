@@ -19,7 +19,7 @@ from hexlive.monitor.panels import PAGES, Make, Panel
 from hexlive.monitor.profile import ProfilePanel
 from hexlive.monitor.slices import CtPanel
 from hexlive.monitor.spectra import SpectrumPanel
-from hexlive.monitor.stages import COLOURS, StagesPanel
+from hexlive.monitor.stages import COLOURS, StagesPanel, cut_out
 from hexlive.monitor.theme import DARK
 from hexlive.monitor.trends import TrendPanel, to_target
 from hexlive.monitor.uneven import UnevenTable
@@ -385,3 +385,10 @@ def test_compared_maps_have_the_same_colours(qtbot: QtBot, snapshot: Snapshot) -
     panel.show(snapshot)
     a, b, _ = (view._bar.levels() for view in panel._views)
     assert a == b
+
+
+def test_stages_are_shown_around_the_anode() -> None:
+    stages = np.zeros((50, 60), np.uint8)
+    stages[10:30, 20:45] = 2
+    np.testing.assert_array_equal(cut_out(stages), stages[9:31, 19:46])
+    assert cut_out(np.zeros((4, 5), np.uint8)).shape == (4, 5)
