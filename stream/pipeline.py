@@ -183,7 +183,7 @@ def run(
         A frame is missing and ``pace.fail_on_gap`` is set.
     """
     pace = pace or Pace()
-    reporter = _Reporter(source, ledger, reducers, sinks)
+    reporter = _Reporter(source, ledger, reducers, sinks, pace.report_interval_s)
     silence, draining = Silence(began=ledger.running), _Draining(source, pace)
     for message in source:
         if message is not None:
@@ -198,7 +198,7 @@ def run(
                 reporter.note(item)
                 silence.end()
 
-        if reporter.silent_s > pace.report_interval_s:
+        if reporter.due:
             reporter.report()
         if pace.fail_on_gap and not ledger.ended:
             _refuse_gaps(ledger)
@@ -219,7 +219,7 @@ def run(
             for reducer in reducers:
                 reducer.clear()
         time.sleep(0.05)
-        if reporter.silent_s > pace.report_interval_s:
+        if reporter.due:
             reporter.report()
     return reporter.report(stopped=True)
 
@@ -259,18 +259,21 @@ class _Reporter:
         ledger: Ledger,
         reducers: Sequence[Reducer],
         sinks: Sequence[Sink[Report]],
+        interval_s: float,
     ) -> None:
+        self._interval_s = interval_s
         self._source, self._ledger = source, ledger
         self._reducers, self._sinks = reducers, sinks
         self._series = ""
         self._backlog_ms: float | None = None
         self._n_frames = 0
-        self._reported = time.monotonic()
+        self._counted_s = time.monotonic()  # since when frames are counted for the rate
+        self._due_s = self._counted_s + interval_s
 
     @property
-    def silent_s(self) -> float:
-        """Seconds since the last report."""
-        return time.monotonic() - self._reported
+    def due(self) -> bool:
+        """Whether it is time for a report."""
+        return time.monotonic() > self._due_s
 
     def note(self, message: AnyMessage) -> None:
         """Keep what the next report says of the stream itself."""
@@ -282,7 +285,8 @@ class _Reporter:
 
     def report(self, *, closed: Tally | None = None, stopped: bool = False) -> Report:
         """Ask every reducer for its result and hand the report to every sink."""
-        elapsed_s, source = self.silent_s, self._source
+        began_s, source = time.monotonic(), self._source
+        elapsed_s = began_s - self._counted_s
         report = Report(
             final=closed is not None,
             stopped=stopped,
@@ -298,5 +302,7 @@ class _Reporter:
         )
         for sink in self._sinks:
             sink.put(report)
-        self._n_frames, self._reported = 0, time.monotonic()
+        self._n_frames, self._counted_s = 0, began_s
+        # Reports never take more than half of the time, however many are asked for.
+        self._due_s = began_s + max(self._interval_s, 2 * (time.monotonic() - began_s))
         return report
