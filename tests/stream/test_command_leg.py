@@ -395,3 +395,19 @@ def test_marks_know_the_frame_the_exposure_and_the_state() -> None:
     reducer.add(Mark(series="s", label="a", time_s=5.0))
     (found,) = reducer.snapshot().marks
     assert (found.frame, found.segment, found.state, found.soc) == (72, 4, 2, 0.2)
+
+
+def test_the_command_line_opens_the_leg_and_refuses_it_without_keys(
+    hexlive, calibration_file: Path, free_addresses, tmp_path: Path
+) -> None:
+    settings = tmp_path / "c.toml"
+    settings.write_text(
+        "[detector]\nrows = 12\ncolumns = 10\n"
+        f'[stream]\ninput = "{free_addresses[0]}"\nresult = "{tmp_path / "r.nxs"}"\n'
+        f'publish = "{free_addresses[1]}"\n'
+    )
+    code, said = hexlive(
+        "run", "--config", settings, "--calibration", calibration_file, "--commands", "tcp://*:5557"
+    )
+    assert code == 1
+    assert "stream.commands = tcp://*:5557 is open to other machines without keys" in said
