@@ -157,6 +157,9 @@ def _named(curves: dict[str, tuple[NDArray[Any], NDArray[Any]]]) -> dict[str, ND
 
 
 def _emfs(parts: list[PartView]) -> str:
-    return "   ".join(
-        f"{part.name} {with_sigma(part.emf, part.emf_sigma, percent=False)}" for part in parts
+    """EMF of each part; regions by their numbers, which the legend names."""
+    found = "   ".join(
+        f"{part.name.removeprefix(REGION)}: {with_sigma(part.emf, part.emf_sigma, percent=False)}"
+        for part in parts
     )
+    return f"EMF  {found}" if parts else ""

@@ -81,6 +81,9 @@ def test_a_flood_does_not_queue(publisher: Any, client: Client, snapshot: Snapsh
         if i % 100 == 0:
             taken += client.latest() is not None
     time.sleep(0.1)
+    while client.latest() is not None:  # what comes late on a busy machine
+        taken += 1
+        time.sleep(0.1)
     publisher.send(numbered(snapshot, 2))
     assert taken_with(client, 2)
     assert client.received > 500
