@@ -303,6 +303,9 @@ class _Reporter:
         for sink in self._sinks:
             sink.put(report)
         self._n_frames, self._counted_s = 0, began_s
-        # Reports never take more than half of the time, however many are asked for.
-        self._due_s = began_s + max(self._interval_s, 2 * (time.monotonic() - began_s))
+        # An interval from beginning to beginning; where reports take more than half of it, the
+        # stream has as long as they took before the next, or an interval if that is shorter.
+        took_s = time.monotonic() - began_s
+        pause_s = min(took_s, self._interval_s)
+        self._due_s = began_s + max(self._interval_s, took_s + pause_s)
         return report
