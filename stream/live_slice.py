@@ -193,8 +193,8 @@ def _finish(scan: int, batches: list[Batch]) -> tuple[NDArray[np.float32], float
 
 def _with(scan: int, batches: list[Batch]) -> LiveSlice:
     slice_ = _slices.get(scan)
-    if slice_ is None:
-        raise RuntimeError("its process has lost what it had of the scan.")
+    if slice_ is None:  # this process is the successor of the one that began
+        raise RuntimeError("its process died.")
     for images, angles_deg, key in batches:
         slice_.add_references(images[key == FLAT], images[key == DARK])
         good = (key == PROJECTION) & np.isfinite(angles_deg)
