@@ -11,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check reliability soak gpu-check clean pictures
+.PHONY: demo test check reliability soak gpu-check clean pictures figures
 
 demo: $(VENV)/demo
 	@rm -rf demo-out
@@ -42,6 +42,16 @@ soak: $(VENV)/demo
 
 gpu-check:
 	@.ci/gpu-check $(PYTHON)
+
+# All suites in short, three at full length, and the tables of the documents from them: 20 minutes.
+RESULTS := benchmarks/results
+figures: $(VENV)/test
+	$(BIN)/hexlive bench --json $(RESULTS)/CPU.json
+	$(BIN)/hexlive bench throughput --json $(RESULTS)/CPU-throughput.json
+	$(BIN)/hexlive bench reconstruct --ct-turns 3 --json $(RESULTS)/CPU-reconstruct.json
+	$(BIN)/hexlive bench ct --json $(RESULTS)/CPU-ct.json
+	$(BIN)/python -m hexlive.benchmarks.readme README.md $(RESULTS)/CPU.json
+	$(BIN)/python -m hexlive.benchmarks.readme docs/performance.md $(RESULTS)/CPU.json $(RESULTS)/CPU-*.json
 
 pictures: $(VENV)/demo
 	QT_QPA_PLATFORM=offscreen $(BIN)/python docs/pictures.py

@@ -1,6 +1,7 @@
 """Tables of a Markdown file from measured figures.
 
-Run: python -m hexlive.benchmarks.readme README.md FIGURES.json. Between the lines
+Run: python -m hexlive.benchmarks.readme README.md FIGURES.json [MORE.json]. Of a suite that is in
+several files, the last counts. Between the lines
 
     <!-- bench SUITE: COLUMN, COLUMN -->
     <!-- end of bench -->
@@ -42,6 +43,15 @@ def filled(text: str, document: Document) -> str:
     return BLOCK.sub(block, text)
 
 
+def together(paths: list[Path]) -> Document:
+    """The figures of several files of one machine; of each suite those of the last file."""
+    documents: list[Document] = [json.loads(path.read_text()) for path in paths]
+    suites: Document = {}
+    for document in documents:
+        suites |= document["suites"]
+    return documents[0] | {"suites": suites}
+
+
 def _table(document: Document, suite: str, keys: list[str]) -> str:
     if suite not in document["suites"]:
         raise ReadmeError(f"The figures have no suite {suite}.")
@@ -80,12 +90,12 @@ def _cell(column: Document, cell: object) -> str:
 
 def main() -> None:
     """Fill the blocks of one file."""
-    if len(sys.argv) != 3:
-        sys.exit("hexlive: name a Markdown file and a file of hexlive bench --json.")
-    readme, figures = map(Path, sys.argv[1:])
+    if len(sys.argv) < 3:
+        sys.exit("hexlive: name a Markdown file and files of hexlive bench --json.")
+    readme, *figures = map(Path, sys.argv[1:])
     try:
         text = readme.read_text()
-        readme.write_text(filled(text, json.loads(figures.read_text())))
+        readme.write_text(filled(text, together(figures)))
     except (OSError, ValueError) as error:
         sys.exit(f"hexlive: {error}")
 

@@ -1,4 +1,4 @@
-"""README.md has the figures of the file that is kept, and no others."""
+"""The documents have the figures of the files that are kept, and no others."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from hexlive.benchmarks import readme
-from hexlive.benchmarks.readme import BLOCK, ReadmeError, filled
+from hexlive.benchmarks.readme import BLOCK, ReadmeError, filled, together
 from hexlive.benchmarks.table import Column, Table
 
 ROOT = Path(__file__).parents[2]
-FIGURES = ROOT / "benchmarks/results/CPU.json"
+RESULTS = ROOT / "benchmarks" / "results"
+IN_SHORT = [RESULTS / "CPU.json"]
 TABLE = Table(
     title="Two stages",
     columns=(
@@ -59,8 +60,24 @@ def test_the_command_fills_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "| one |" in text.read_text()
 
 
-def test_the_readme_is_what_the_figures_give() -> None:
-    text = (ROOT / "README.md").read_text()
-    if not BLOCK.search(text):
-        pytest.skip("README.md has no <!-- bench ... --> block yet")
-    assert filled(text, json.loads(FIGURES.read_text())) == text
+def test_of_a_suite_in_two_files_the_last_counts(tmp_path: Path) -> None:
+    newer = {"machine": DOCUMENT["machine"], "suites": {"one": "newer"}}
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, document in zip(
+        paths, [DOCUMENT | {"suites": {"one": 1, "two": 2}}, newer], strict=True
+    ):
+        path.write_text(json.dumps(document))
+    assert together(paths)["suites"] == {"one": "newer", "two": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("README.md", IN_SHORT),
+        ("docs/performance.md", [*IN_SHORT, *sorted(RESULTS.glob("CPU-*.json"))]),
+    ],
+)
+def test_a_document_has_the_figures_that_are_kept(name: str, figures: list[Path]) -> None:
+    text = (ROOT / name).read_text()
+    assert BLOCK.search(text)
+    assert filled(text, together(figures)) == text
