@@ -26,6 +26,7 @@ SUITES: Final = {
     "latency": "hexlive.benchmarks.latency",
     "memory": "hexlive.benchmarks.memory",
     "startup": "hexlive.benchmarks.startup",
+    "modules": "hexlive.benchmarks.modules",
     "reconstruct": "hexlive.benchmarks.reconstruct",
     "ct": "hexlive.benchmarks.ct",
     "monitor": "hexlive.benchmarks.monitor",

@@ -14,6 +14,7 @@ from hexlive.benchmarks.kernels import COLUMNS
 from hexlive.kernels.backend import BackendUnavailableError
 
 SMALL = {
+    "modules": ("--module-turns", "1"),
     "reconstruct": ("--size", "40/60", "--ct-turns", "2"),
     "kernels": ("--backend", "cpu", "--turns", "2", "--frames", "32"),
     "throughput": ("--seconds", "0.2", "--rounds", "1", "--sustain", "0"),
