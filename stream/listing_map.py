@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 from hexlive.kernels.backend import EventSettings
 from hexlive.kernels.tables import MAX_ADU, pixel_tables
 from hexlive.stream.calibration import Calibration
+from hexlive.stream.config import Config
 from hexlive.stream.files import FileError
+from hexlive.stream.listing import Listing
 from hexlive.stream.maps import read_map
 
 
@@ -55,3 +57,19 @@ def refuse_high_listing(
             f"the first at row {row}, column {column}, listed from "
             f"{listing_adu[row, column]:.0f} ADU on and a hit from {lowest_hit[row, column]} on."
         )
+
+
+def recorded_listing(config: Config, calibration: Calibration) -> Listing:
+    """From which ADU on ``stream.record_listing_adu`` has pixels recorded; None: all are.
+
+    Raises
+    ------
+    FileError
+        It is no such map, or leaves hits out.
+    """
+    if config.stream.record_listing_adu is None:
+        return None
+    what = "stream.record_listing_adu"
+    adu = read_listing(str(config.stream.record_listing_adu), config.detector.shape, what)
+    refuse_high_listing(adu, calibration, config.events, what)
+    return adu

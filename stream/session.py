@@ -4,40 +4,34 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from hexlive.stream.calibration import Calibration
-from hexlive.stream.checkpoint import CheckpointFolder, MadeWith, deciding
+from hexlive.stream.checkpoint import CheckpointFolder
 from hexlive.stream.checkpointing import INTERVAL_S, Parts
 from hexlive.stream.command_leg import commanded
-from hexlive.stream.config import Config, ConfigError, to_toml
+from hexlive.stream.config import Config
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import Counter, DeviceName, describe_device, open_counter
 from hexlive.stream.drift import DriftReducer
 from hexlive.stream.files import part_of, refuse_same
 from hexlive.stream.interop.facility import reported, watched
-from hexlive.stream.interop.liveview import OdinSource
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.listing import Listing
-from hexlive.stream.listing_map import read_listing, refuse_high_listing
+from hexlive.stream.listing_map import recorded_listing
 from hexlive.stream.marks import MarkReducer
 from hexlive.stream.model import CtView, Message
 from hexlive.stream.notes import OccupancyWatch
 from hexlive.stream.pipeline import Pace, Reducer, Report, Sink, Source, run
-from hexlive.stream.publisher import Publisher
+from hexlive.stream.provenance import made_with, provenance
 from hexlive.stream.recorder import Recorder, Written
 from hexlive.stream.reducers import ComptonReducer, CyclerReducer
 from hexlive.stream.results import CtResult
 from hexlive.stream.resume import Continuation
 from hexlive.stream.sinks import ResultFile, Thinned
-from hexlive.stream.sources import ZmqSource
 from hexlive.stream.stopping import Stop
-from hexlive.stream.supervision import Guarded, SupervisedPublisher
-
-BYTES_PER_PIXEL: Final = 2
-LIVEVIEW: Final = "odin+"
+from hexlive.stream.supervision import Guarded, display_leg
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -111,19 +105,15 @@ def run_session(
 
     Parameters
     ----------
-    device
-        Where events are counted, see `ComptonReducer`.
-    counter
-        Opens it.
+    device, counter
+        Where events are counted, and what opens it, see `ComptonReducer`.
     checkpoint
         Where to keep what it takes to go on after a crash; what an earlier start of the same run
         left there is gone on with.
     stop
         Ends the run early.
-    progress
-        A further sink of reports, such as the line on the terminal.
-    watchers
-        Further sinks of accepted messages.
+    progress, watchers
+        Further sinks: of reports, such as the line on the terminal, and of accepted messages.
     on_publish
         Told the address of the display leg once it is open.
 
@@ -138,18 +128,46 @@ def run_session(
         Anything that cannot be used or written, or a stop in the middle of a file; nothing is left
         half written.
     """
-    stop = stop or Stop()
+    compton = _counting(config, calibration, device, counter)
+    same = made_with(config, calibration, device)
+    listing = recorded_listing(config, calibration) if outputs.recording else None
+    kept = Continuation(checkpoint, same) if checkpoint else None
+    process = provenance(config, calibration, compton, kept.notes if kept else [])
+    with ExitStack() as stack:
+        if kept:
+            stack.enter_context(kept.until_done())
+        session = _Session(source, config, outputs, stack, compton)
+        session.open_result(process)
+        session.open_displays(progress, on_publish)
+        recording = kept.begin(outputs.recording) if kept else outputs.recording
+        session.open_recording(recording, listing)
+        report = session.run(stop or Stop(), kept, watchers)
+    return Outcome(report=report, recording=session.recording())
+
+
+def _counting(
+    config: Config, calibration: Calibration, device: DeviceName, counter: Counter
+) -> ComptonReducer:
+    """Open where events are counted, and say what there is to know of it."""
     compton = ComptonReducer(config, calibration, device, counter)
     LOG.info(describe_device(device, compton.backend.name))
     for note in compton.notes:
         LOG.warning(note)
-    made_with = _made_with(config, calibration, device)
-    listing = _listing(config, calibration) if outputs.recording else None
-    kept = Continuation(checkpoint, made_with) if checkpoint else None
-    process = _provenance(config, calibration, compton, kept.notes if kept else [])
-    with ExitStack() as stack:
-        if kept:
-            stack.enter_context(kept.until_done())
+    return compton
+
+
+class _Session:
+    """The parts of one run, opened one after the other; the stack closes them in reverse."""
+
+    def __init__(
+        self,
+        source: Source,
+        config: Config,
+        outputs: Outputs,
+        stack: ExitStack,
+        compton: ComptonReducer,
+    ) -> None:
+        self._source, self._config, self._outputs, self._stack = source, config, outputs, stack
         tomography = TomographyReducer(
             config.tomography, outputs.result.resolve(), config.live_scan
         )
@@ -158,8 +176,7 @@ def run_session(
         if source.live:
             products = (outputs.result, outputs.recording)
             ct = stack.enter_context(watched(tomography, config, products))
-        result = stack.enter_context(result_file(outputs.result, config, process))
-        parts = Parts(
+        self._parts = parts = Parts(
             ledger=Ledger(config.detector.shape, config.detector.frame_rate_hz),
             drift=_drift(config, compton),
             compton=compton,
@@ -167,49 +184,73 @@ def run_session(
             cycler=CyclerReducer(),
             marks=MarkReducer(),
         )
-        recorders: list[Recorder] = []
-        displays: list[Sink[Report]] = [progress] if progress else []
+        self._reducers: list[Reducer] = [parts.drift, parts.compton, ct, parts.cycler, parts.marks]
+        self._displays: list[Sink[Report]] = []
+        self._recorder: Recorder | None = None
+
+    def open_result(self, process: dict[str, str]) -> None:
+        """Begin the result file."""
+        result = result_file(self._outputs.result, self._config, process)
+        self._result = self._stack.enter_context(result)
+
+    def open_displays(
+        self, progress: Sink[Report] | None, on_publish: Callable[[str], None]
+    ) -> None:
+        """Whoever watches: the terminal, monitors, and what the facility has."""
+        config, outputs = self._config, self._outputs
+        if progress:
+            self._displays.append(progress)
         if outputs.publish:
-            leg = display_leg(
-                outputs.publish,
-                config,
-                lambda: _recording(recorders),
-                lambda: _written(recorders),
-                outputs.result.resolve().parent,
-            )
-            publisher = stack.enter_context(leg)
-            displays.append(publisher)
+            folder = outputs.result.resolve().parent
+            leg = display_leg(outputs.publish, config, self.recording, self._written, folder)
+            publisher = self._stack.enter_context(leg)
+            self._displays.append(publisher)
             on_publish(publisher.address)
-        if source.live:
-            further = stack.enter_context(reported(config, lambda: _recording(recorders)))
-            displays += [Guarded(sink) for sink in further]
-        recording = kept.begin(outputs.recording) if kept else outputs.recording
-        if recording:
-            recorders.append(Recorder(recording, listing))
-            stack.callback(recorders[0].close)
-        tapes: list[Sink[Message]] = [*recorders]
-        sinks: list[Sink[Report]] = [result, OccupancyWatch(), *displays]
-        pace = _pace(config, stop, displayed=bool(displays))
+        if self._source.live:
+            further = self._stack.enter_context(reported(config, self.recording))
+            self._displays += [Guarded(sink) for sink in further]
+
+    def open_recording(self, path: Path | None, listing: Listing) -> None:
+        """Begin the recording, where there is to be one."""
+        if path:
+            self._recorder = Recorder(path, listing)
+            self._stack.callback(self._recorder.close)
+
+    def run(
+        self, stop: Stop, kept: Continuation | None, watchers: Sequence[Sink[Message]]
+    ) -> Report:
+        """Run, from the checkpoint on where there is one."""
+        source, result, displays = self._source, self._result, self._displays
+        tapes: list[Sink[Message]] = [self._recorder] if self._recorder else []
+        keepers: list[Sink[Report]] = []
+        pace = _pace(self._config, stop, displayed=bool(displays))
         if not source.live:
             pace = replace(pace, should_stop=lambda: stop.asked() or result.fault is not None)
         if kept:
-            resumed = kept.resume(source, parts, next(iter(recorders), None), result)
+            resumed = kept.resume(source, self._parts, self._recorder, result)
             source, tapes = resumed.source, [resumed.tape]
-            checkpointer = stack.enter_context(closing(resumed.checkpointer))
+            checkpointer = self._stack.enter_context(closing(resumed.checkpointer))
+            keepers = [Thinned(checkpointer, INTERVAL_S / 2)]
             displays = [Thinned(each, pace.report_interval_s) for each in displays]
-            sinks = [Thinned(checkpointer, INTERVAL_S / 2), result, OccupancyWatch(), *displays]
             pace = replace(pace, report_interval_s=min(pace.report_interval_s, INTERVAL_S))
-        if source.live and config.stream.commands:
-            source = stack.enter_context(commanded(source, config, parts))
-        reducers: list[Reducer] = [parts.drift, parts.compton, ct, parts.cycler, parts.marks]
-        report = run(source, parts.ledger, reducers, [*tapes, *watchers], sinks, pace)
+        if source.live and self._config.stream.commands:
+            source = self._stack.enter_context(commanded(source, self._config, self._parts))
+        sinks = [*keepers, result, OccupancyWatch(), *displays]
+        report = run(source, self._parts.ledger, self._reducers, [*tapes, *watchers], sinks, pace)
         if stop.asked() and not source.live:
             raise InterruptedError("Stopped before the end of the file; no result was written.")
         if result.fault:
             raise OSError(result.fault)
         if not report.totals.expected and not _scans(report):
             result.discard()
-    return Outcome(report=report, recording=_recording(recorders))
+        return report
+
+    def recording(self) -> str:
+        """What became of the recording so far, see `Outcome`."""
+        return self._recorder.status if self._recorder else "off"
+
+    def _written(self) -> Written:
+        return self._recorder.written if self._recorder else Written()
 
 
 def _drift(config: Config, compton: ComptonReducer) -> DriftReducer:
@@ -223,50 +264,9 @@ def _drift(config: Config, compton: ComptonReducer) -> DriftReducer:
     )
 
 
-def _made_with(config: Config, calibration: Calibration, device: DeviceName) -> MadeWith:
-    """What must be the same for a killed run to go on; all devices but the odin chain are."""
-    return MadeWith(
-        version=version("hexlive"),
-        calibration_id=calibration.id,
-        chain=device if device.startswith("odin") else "hexlive",
-        config=deciding(config),
-    )
-
-
-def _provenance(
-    config: Config, calibration: Calibration, compton: ComptonReducer, notes: list[str]
-) -> dict[str, str]:
-    """What the result says of how it was made."""
-    process = {
-        "config": to_toml(config),
-        "calibration_id": calibration.id,
-        "backend": compton.backend.name,
-    }
-    notes = [*compton.notes, *notes]
-    return process | ({"notes": "\n".join(notes)} if notes else {})
-
-
-def _listing(config: Config, calibration: Calibration) -> Listing:
-    """From which ADU on pixels are recorded; None: all are."""
-    if config.stream.record_listing_adu is None:
-        return None
-    what = "stream.record_listing_adu"
-    adu = read_listing(str(config.stream.record_listing_adu), config.detector.shape, what)
-    refuse_high_listing(adu, calibration, config.events, what)
-    return adu
-
-
 def _scans(report: Report) -> tuple[CtView, ...]:
     ct = report.find(CtResult)
     return ct.scans if ct else ()
-
-
-def _recording(recorders: list[Recorder]) -> str:
-    return recorders[0].status if recorders else "off"
-
-
-def _written(recorders: list[Recorder]) -> Written:
-    return recorders[0].written if recorders else Written()
 
 
 def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
@@ -280,50 +280,6 @@ def _pace(config: Config, stop: Stop, *, displayed: bool) -> Pace:
     )
 
 
-def live_source(
-    config: Config,
-    address: str | None = None,
-    keys: Path | None = None,
-    *,
-    calibrated: bool = False,
-) -> ZmqSource | OdinSource:
-    """Listen at ``config.stream.input``, or at another address; ``odin+`` in front is a LiveView.
-
-    Parameters
-    ----------
-    keys
-        Instead of those of the configuration.
-    calibrated
-        Frames of the LiveView are float32, keV.
-
-    Raises
-    ------
-    AddressError
-        The address cannot be used.
-    KeysError
-        The keys cannot be used.
-    """
-    detector, where = config.detector, address or config.stream.input
-    if where.startswith(LIVEVIEW):
-        return OdinSource(
-            where.removeprefix(LIVEVIEW),
-            frame_rate_hz=detector.frame_rate_hz,
-            high_water_mark_mb=config.stream.high_water_mark_mb,
-            frame_bytes=detector.rows * detector.columns * BYTES_PER_PIXEL,
-            dataset=config.stream.dataset,
-            calibrated=calibrated,
-        )
-    if calibrated:
-        raise ConfigError(
-            f"Only a LiveView sends calibrated frames: {LIVEVIEW}tcp://..., not {where}."
-        )
-    return ZmqSource(
-        where,
-        high_water_mark_mb=config.stream.high_water_mark_mb,
-        keys=keys or config.security.folder,
-    )
-
-
 @contextmanager
 def result_file(path: Path, config: Config, process: dict[str, str]) -> Iterator[ResultFile]:
     """A result file that is complete at the end, or absent after an error."""
@@ -334,41 +290,3 @@ def result_file(path: Path, config: Config, process: dict[str, str]) -> Iterator
     except BaseException:
         result.discard()
         raise
-
-
-@contextmanager
-def display_leg(
-    address: str,
-    config: Config,
-    recording: Callable[[], str],
-    written: Callable[[], Written],
-    folder: Path | None = None,
-) -> Iterator[SupervisedPublisher]:
-    """A publisher that tells its monitors when the run ends in an error."""
-    publisher = SupervisedPublisher(Publisher(address, config, recording, written, folder))
-    try:
-        yield publisher
-    except Exception as error:
-        publisher.fail(str(error))
-        raise
-    finally:
-        publisher.close()
-
-
-def fit_detector(config: Config, shape: tuple[int, int], *, explicit: bool) -> Config:
-    """Take the frame size from a file, unless the configuration states another one.
-
-    Raises
-    ------
-    ConfigError
-        A configuration was given and is of another size.
-    """
-    detector = config.detector
-    if detector.shape == shape:
-        return config
-    if explicit:
-        raise ConfigError(
-            f"The frames are {shape[0]} x {shape[1]}, but the configuration has [detector] "
-            f"rows = {detector.rows}, columns = {detector.columns}."
-        )
-    return replace(config, detector=replace(detector, rows=shape[0], columns=shape[1]))

@@ -1,14 +1,17 @@
 """A display leg that is opened again when it fails: no screen, and no archiver, may end a run."""
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 import zmq
 
+from hexlive.stream.config import Config
 from hexlive.stream.pipeline import Report, Sink
 from hexlive.stream.publisher import Publisher
+from hexlive.stream.recorder import Written
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -56,6 +59,25 @@ class SupervisedPublisher:
             self._broken = True
             with suppress(zmq.ZMQError):
                 self._publisher.close()
+
+
+@contextmanager
+def display_leg(
+    address: str,
+    config: Config,
+    recording: Callable[[], str],
+    written: Callable[[], Written],
+    folder: Path | None = None,
+) -> Iterator[SupervisedPublisher]:
+    """A publisher that tells its monitors when the run ends in an error."""
+    publisher = SupervisedPublisher(Publisher(address, config, recording, written, folder))
+    try:
+        yield publisher
+    except Exception as error:
+        publisher.fail(str(error))
+        raise
+    finally:
+        publisher.close()
 
 
 class Guarded:

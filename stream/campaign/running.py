@@ -26,10 +26,11 @@ from hexlive.stream.checkpoint import MadeWith, deciding
 from hexlive.stream.config import Config
 from hexlive.stream.device import DeviceName, open_counter
 from hexlive.stream.files import FileError
+from hexlive.stream.inputs import fit_detector
 from hexlive.stream.interop.energies import step_calibration
 from hexlive.stream.listing_map import refuse_high_listing
 from hexlive.stream.reducers import angles_and_pixels
-from hexlive.stream.session import Outcome, Outputs, fit_detector, run_session
+from hexlive.stream.session import Outcome, Outputs, run_session
 from hexlive.stream.stopping import Stop
 
 if TYPE_CHECKING:

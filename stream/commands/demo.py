@@ -18,8 +18,9 @@ from hexlive.stream.commands.console import ProgressSink, say
 from hexlive.stream.commands.demo_summary import NOTHING, compare, shortcomings, summarise
 from hexlive.stream.config import Config, StreamSettings
 from hexlive.stream.files import FileError
+from hexlive.stream.inputs import live_source
 from hexlive.stream.model import End, Frames, Message, ScanStart, Segment
-from hexlive.stream.session import Outputs, live_source, run_session
+from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 from hexlive.stream.stopping import Stop, stop_on_signals
 

@@ -28,6 +28,7 @@ from hexlive.stream.commands.options import (
     rate_hz,
 )
 from hexlive.stream.config import Config, load_config, with_overrides
+from hexlive.stream.inputs import live_source
 from hexlive.stream.interop.energies import step_calibration
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.listing import listed
@@ -37,11 +38,7 @@ from hexlive.stream.pipeline import run as run_pipeline
 from hexlive.stream.recorder import Recorder
 from hexlive.stream.recordings import FileSource, open_file
 from hexlive.stream.sending import PassedOn, Punctuality, ZmqSender, paced
-from hexlive.stream.session import (
-    Outputs,
-    live_source,
-    run_session,
-)
+from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.stopping import stop_on_signals
 
 

@@ -24,12 +24,13 @@ from hexlive.stream.config import ConfigError, load_config, with_overrides
 from hexlive.stream.cyclers import WithCycler, note_clock
 from hexlive.stream.export.slices import draw_orthoslices, write_tiff
 from hexlive.stream.files import refuse_same
+from hexlive.stream.inputs import fit_detector
 from hexlive.stream.interop.energies import step_calibration
 from hexlive.stream.listing_map import refuse_high_listing
 from hexlive.stream.reconstruction import measure_volume, reconstruct_file
 from hexlive.stream.recordings import open_file
 from hexlive.stream.recovery import recover as recover_file
-from hexlive.stream.session import Outputs, fit_detector, run_session
+from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.stopping import stop_on_signals
 
 

@@ -437,7 +437,7 @@ def test_another_calibration_is_refused(start, died, messages, calibration) -> N
 
 
 def test_another_version_is_refused(start, died, messages, monkeypatch) -> None:
-    monkeypatch.setattr("hexlive.stream.session.version", lambda name: "99.0")
+    monkeypatch.setattr("hexlive.stream.provenance.version", lambda name: "99.0")
     with pytest.raises(FileError, match=r"version .*, not 99\.0"):
         start(messages[12:])
 

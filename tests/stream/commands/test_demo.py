@@ -28,8 +28,9 @@ from hexlive.stream.commands.demo_summary import (
 from hexlive.stream.config import Config
 from hexlive.stream.doctor import Finding
 from hexlive.stream.exposure import Totals
+from hexlive.stream.inputs import live_source
 from hexlive.stream.recordings import open_file
-from hexlive.stream.session import Outputs, live_source, run_session
+from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 from hexlive.stream.simulator.truth import CtTruth, EmfTruth, load_truth
 

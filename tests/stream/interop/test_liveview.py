@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hexlive.stream.config import Config, DetectorSettings, StreamSettings, load_config
+from hexlive.stream.inputs import live_source
 from hexlive.stream.interop.energies import STEP_KEV, step_calibration
 from hexlive.stream.interop.live_frames import FrameReader
 from hexlive.stream.interop.liveview import OdinSource
@@ -24,7 +25,7 @@ from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import Frames, Start
 from hexlive.stream.pipeline import Pace, run
 from hexlive.stream.recordings import open_file
-from hexlive.stream.session import Outputs, live_source, run_session
+from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.stopping import Stop
 from hexlive.stream.wire import WireError
 

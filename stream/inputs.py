@@ -1,0 +1,75 @@
+"""What a run reads: the data leg, or an odin LiveView; or files, which state their frame size."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from hexlive.stream.config import Config, ConfigError
+from hexlive.stream.interop.liveview import OdinSource
+from hexlive.stream.sources import ZmqSource
+
+BYTES_PER_PIXEL: Final = 2
+LIVEVIEW: Final = "odin+"
+
+
+def live_source(
+    config: Config,
+    address: str | None = None,
+    keys: Path | None = None,
+    *,
+    calibrated: bool = False,
+) -> ZmqSource | OdinSource:
+    """Listen at ``config.stream.input``, or at another address; ``odin+`` in front is a LiveView.
+
+    Parameters
+    ----------
+    keys
+        Instead of those of the configuration.
+    calibrated
+        Frames of the LiveView are float32, keV.
+
+    Raises
+    ------
+    AddressError
+        The address cannot be used.
+    KeysError
+        The keys cannot be used.
+    """
+    detector, where = config.detector, address or config.stream.input
+    if where.startswith(LIVEVIEW):
+        return OdinSource(
+            where.removeprefix(LIVEVIEW),
+            frame_rate_hz=detector.frame_rate_hz,
+            high_water_mark_mb=config.stream.high_water_mark_mb,
+            frame_bytes=detector.rows * detector.columns * BYTES_PER_PIXEL,
+            dataset=config.stream.dataset,
+            calibrated=calibrated,
+        )
+    if calibrated:
+        raise ConfigError(
+            f"Only a LiveView sends calibrated frames: {LIVEVIEW}tcp://..., not {where}."
+        )
+    return ZmqSource(
+        where,
+        high_water_mark_mb=config.stream.high_water_mark_mb,
+        keys=keys or config.security.folder,
+    )
+
+
+def fit_detector(config: Config, shape: tuple[int, int], *, explicit: bool) -> Config:
+    """Take the frame size from a file, unless the configuration states another one.
+
+    Raises
+    ------
+    ConfigError
+        A configuration was given and is of another size.
+    """
+    detector = config.detector
+    if detector.shape == shape:
+        return config
+    if explicit:
+        raise ConfigError(
+            f"The frames are {shape[0]} x {shape[1]}, but the configuration has [detector] "
+            f"rows = {detector.rows}, columns = {detector.columns}."
+        )
+    return replace(config, detector=replace(detector, rows=shape[0], columns=shape[1]))
