@@ -74,6 +74,8 @@ class StreamSettings:
     input
         Address of the data leg. ``@`` in front binds (the default here), ``>`` connects;
         ``odin+tcp://host:5020`` subscribes to odin's LiveView.
+    inputs
+        Instead of ``input``: an address per module of the camera, row by row; (): one stream.
     dataset
         The frames of a LiveView to take; None: "raw_frames", or "processed_frames" if calibrated.
     publish
@@ -97,6 +99,7 @@ class StreamSettings:
     """
 
     input: str = "tcp://127.0.0.1:5555"
+    inputs: tuple[str, ...] = ()
     dataset: str | None = None
     publish: str | None = "tcp://127.0.0.1:5556"
     commands: str | None = None
@@ -220,8 +223,15 @@ class Config:
         Raises
         ------
         ValueError
-            Electron densities without the efficiency of the sensor.
+            Electron densities without the efficiency of the sensor, or streams that are not one per
+            module.
         """
+        n_modules = math.prod(self.detector.modules)
+        if self.stream.inputs and len(self.stream.inputs) != n_modules:
+            raise ValueError(
+                f"stream.inputs has {len(self.stream.inputs)} addresses, but detector.modules = "
+                f"{list(self.detector.modules)} are {n_modules}."
+            )
         if self.density.flux_per_mm2_s is not None and not self.compton.efficiency:
             raise ValueError(
                 "Electron densities need the efficiency of the sensor: set compton.efficiency = "

@@ -1,11 +1,13 @@
 """What a run reads: the data leg, or an odin LiveView; or files, which state their frame size."""
 
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from hexlive.stream.config import Config, ConfigError
 from hexlive.stream.interop.liveview import OdinSource
+from hexlive.stream.modules import ModuleSource
 from hexlive.stream.sources import ZmqSource
 
 BYTES_PER_PIXEL: Final = 2
@@ -18,8 +20,10 @@ def live_source(
     keys: Path | None = None,
     *,
     calibrated: bool = False,
-) -> ZmqSource | OdinSource:
+) -> ZmqSource | ModuleSource | OdinSource:
     """Listen at ``config.stream.input``, or at another address; ``odin+`` in front is a LiveView.
+
+    With ``config.stream.inputs`` at those, one per module.
 
     Parameters
     ----------
@@ -49,11 +53,24 @@ def live_source(
         raise ConfigError(
             f"Only a LiveView sends calibrated frames: {LIVEVIEW}tcp://..., not {where}."
         )
-    return ZmqSource(
-        where,
-        high_water_mark_mb=config.stream.high_water_mark_mb,
-        keys=keys or config.security.folder,
-    )
+    addresses = (where,) if address else config.stream.inputs or (where,)
+    share_mb = config.stream.high_water_mark_mb / len(addresses)
+    with ExitStack() as opened:
+        streams = [
+            opened.enter_context(
+                closing(
+                    ZmqSource(
+                        each, high_water_mark_mb=share_mb, keys=keys or config.security.folder
+                    )
+                )
+            )
+            for each in addresses
+        ]
+        opened.pop_all()  # whoever iterates closes them
+    if len(streams) == 1:
+        return streams[0]
+    (down, across), (rows, columns) = detector.modules, detector.shape
+    return ModuleSource(streams, detector.modules, (rows // down, columns // across))
 
 
 def fit_detector(config: Config, shape: tuple[int, int], *, explicit: bool) -> Config:

@@ -4,17 +4,23 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
+import h5py
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hexlive.stream.config import Config, DetectorSettings, StreamSettings
 from hexlive.stream.inbox import NONE_QUEUED
+from hexlive.stream.inputs import live_source
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import AnyMessage, End, Frames, Segment, Start
 from hexlive.stream.modules import ModuleSource
 from hexlive.stream.sending import ZmqSender
+from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.sources import ZmqSource
 
 ROWS, COLUMNS = 2, 3
@@ -191,6 +197,52 @@ def test_modules_are_merged_over_sockets(tmp_path):
             thread.join()
     assert set(frames) == whole
     np.testing.assert_array_equal(frames[5], np.vstack([tile(0, 5), tile(1, 5)]))
+
+
+def test_a_run_of_two_modules_counts_what_the_whole_camera_would(
+    sound_messages, make_source, config, calibration, tmp_path
+):
+    camera = replace(config.detector, modules=(2, 1))
+    inputs = ("tcp://127.0.0.1:*", "tcp://127.0.0.1:*")
+    config = replace(config, detector=camera, stream=replace(config.stream, inputs=inputs))
+    half = camera.rows // 2
+    with ExitStack() as stack:
+        source = stack.enter_context(closing(live_source(config)))
+        threads = []
+        for i, address in enumerate(source.address.split(", ")):
+            sender = stack.enter_context(closing(ZmqSender(address)))
+            rows = slice(i * half, (i + 1) * half)
+            messages = [of_module(message, rows) for message in sound_messages]
+            threads.append(threading.Thread(target=sender.send_all, args=(messages,)))
+        for thread in threads:
+            thread.start()
+        run_session(source, config, calibration, Outputs(result=tmp_path / "modules.nxs"))
+        for thread in threads:
+            thread.join()
+    whole = make_source(sound_messages)
+    run_session(whole, config, calibration, Outputs(result=tmp_path / "whole.nxs"))
+    with h5py.File(tmp_path / "modules.nxs") as ours, h5py.File(tmp_path / "whole.nxs") as theirs:
+        for name in ("counts", "hits", "missing_frames"):
+            for number in range(1, 7):
+                path = f"entry/segment_{number:04d}/{name}"
+                np.testing.assert_array_equal(ours[path][()], theirs[path][()], err_msg=path)
+        assert ours["entry/segment_0006/counts"][()].sum() > 0
+
+
+def of_module(message: AnyMessage, rows: slice) -> AnyMessage:
+    """What a module sends that has these rows of the camera."""
+    if isinstance(message, Frames):
+        return msgspec.structs.replace(message, frames=message.frames[:, rows].copy())
+    if isinstance(message, Start):
+        return msgspec.structs.replace(message, rows=rows.stop - rows.start)
+    return message
+
+
+def test_streams_and_modules_must_be_as_many():
+    with pytest.raises(ValueError, match=r"stream.inputs has 1 addresses, .* are 2."):
+        Config(
+            detector=DetectorSettings(modules=(1, 2)), stream=StreamSettings(inputs=("tcp://a:1",))
+        )
 
 
 @pytest.mark.parametrize("n", [1, 3])
