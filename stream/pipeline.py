@@ -25,7 +25,10 @@ Item = TypeVar("Item", contravariant=True)
 class Source(Protocol):
     """Where messages come from; yields None when nothing (or nothing valid) came for a moment."""
 
-    rejected: Counter[str]
+    @property
+    def rejected(self) -> Counter[str]:
+        """What was no message of this run, counted by reason."""
+        ...
 
     @property
     def live(self) -> bool:
