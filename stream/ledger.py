@@ -228,6 +228,8 @@ class Ledger:
             case ScanStart() | Projections() | ScanEnd():
                 return self._scans.fault(message)
             case End():
+                if self._series is None:  # of a series that was before this run
+                    return "unknown_end"
                 if self._end is not None:
                     return "repeated_end"
                 end = _end_frame(message)

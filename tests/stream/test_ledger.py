@@ -104,6 +104,16 @@ def test_an_end_that_overtakes_frames_waits_for_them() -> None:
     assert ledger.tally().totals.lost == 0
 
 
+def test_the_end_of_a_series_before_this_run_does_not_end_it() -> None:
+    ledger = Ledger(SHAPE, 9000.0)
+    assert take(ledger, End(series="before", last_frame=9)) == []
+    assert not ledger.ended
+    assert not ledger.running
+    take(ledger, start())
+    assert frame_numbers(take(ledger, batch(0, 4))) == [0, 1, 2, 3]
+    assert ledger.rejected == {"unknown_end": 1}
+
+
 def test_an_end_that_overtakes_a_segment_leaves_it_its_frames() -> None:
     ledger = Ledger(SHAPE, 9000.0)
     take(ledger, start())

@@ -75,6 +75,8 @@ class SlowLedger:
             return "other_series"
         if isinstance(message, Frames) and message.frames.shape[1:] != SHAPE:
             return "shape"
+        if isinstance(message, End) and self.series is None:
+            return "unknown_end"
         if isinstance(message, End) and self.end is not None:
             return "repeated_end"
         key = (message.number, message.first_frame) if isinstance(message, Segment) else ()
