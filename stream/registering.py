@@ -1,13 +1,11 @@
 """From a result and its CT volumes to masks on the EMF grid."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +24,7 @@ from hexlive.stream.config import Config
 from hexlive.stream.files import FileError, opened
 from hexlive.stream.reference import WINDOW_DATASETS
 from hexlive.stream.registered import ScanOnGrid, require_fresh
+from hexlive.stream.result_files import opened_result
 
 MASKED = 1  # in emf_undefined
 UM_PER_MM = 1e3
@@ -92,16 +91,10 @@ def read_exposures(path: Path, volumes: Mapping[int, Path]) -> Exposures:
     FileError
         Not a result.
     """
-    with opened(path) as file:
-        try:
-            entry = file["entry"]
-            text = entry["process/config"].asstr()[()]
-            config = msgspec.convert(tomllib.loads(text), Config)
-            groups = [entry[name] for name in entry if name.startswith("segment_")]
-            exposures = [_exposure(g) for g in groups if {"state", "region"} <= g.attrs.keys()]
-            scans = {scan.state: scan for scan in _scans(path, entry)}
-        except (KeyError, msgspec.ValidationError, tomllib.TOMLDecodeError) as error:
-            raise FileError(f"{path} is not a result of this hexlive: {error}.") from error
+    with opened_result(path) as (entry, config):
+        groups = [entry[name] for name in entry if name.startswith("segment_")]
+        exposures = [_exposure(g) for g in groups if {"state", "region"} <= g.attrs.keys()]
+        scans = {scan.state: scan for scan in _scans(path, entry)}
     for state, volume in volumes.items():
         scans[state] = Scanned(state=state, volume=volume, started_s=None)
     return Exposures(path=path, config=config, exposures=exposures, scans=scans)

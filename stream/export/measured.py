@@ -1,6 +1,5 @@
 """A result file read back, for exports: exposures with their maps, components, cycler."""
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import h5py
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +25,7 @@ from hexlive.stream.config import Config
 from hexlive.stream.files import FileError, opened
 from hexlive.stream.reference import WINDOW_DATASETS
 from hexlive.stream.registered import FRACTIONS, VOLUMES, mixing_of
+from hexlive.stream.result_files import opened_result
 
 CT_COLUMNS: Final = (
     "ra_um", "ra_sigma_um", "rq_um", "rq_sigma_um", "anode_volume_um3", "anode_volume_sigma_um3",
@@ -158,14 +157,8 @@ def read_result(path: Path) -> Measured:
     FileError
         Not readable, or not a result with exposures of a state and a region.
     """
-    with opened(path) as file:
-        try:
-            entry = file["entry"]
-            text = entry["process/config"].asstr()[()]
-            config = msgspec.convert(tomllib.loads(text), Config)
-            return _measured(path, entry, config)
-        except (KeyError, msgspec.ValidationError, tomllib.TOMLDecodeError) as error:
-            raise FileError(f"{path} is not a result of this hexlive: {error}.") from error
+    with opened_result(path) as (entry, config):
+        return _measured(path, entry, config)
 
 
 def _measured(path: Path, entry: h5py.Group, config: Config) -> Measured:

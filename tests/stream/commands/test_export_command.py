@@ -18,7 +18,7 @@ def stack_of_nothing(tmp_path: Path) -> Path:
 def test_what_is_no_result_is_one_sentence(hexlive, stack_of_nothing: Path) -> None:
     code, said = hexlive("export", stack_of_nothing, "--out", stack_of_nothing.parent / "x")
     assert code == 1
-    assert "is not a result" in said
+    assert said.endswith("is not a result of this hexlive: it has no 'entry'.\n")
     assert not (stack_of_nothing.parent / "x").exists()
 
 
