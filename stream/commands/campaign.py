@@ -59,10 +59,7 @@ def campaign(
 
     Example: hexlive campaign scans/*.h5 --calibration cal.h5 --out results
     """
-    if calibrated == (calibration is not None):
-        raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
-    if scheduler is not None and workers is not None:
-        raise typer.BadParameter("--workers are started on this machine, not with --scheduler.")
+    _refuse_contradictions(calibration, scheduler, workers, calibrated=calibrated)
     settings = ClusterSettings(scheduler=scheduler, workers=workers, memory_mb=memory_mb, gpu=gpu)
     out.mkdir(parents=True, exist_ok=True)
     order = Order(
@@ -84,6 +81,15 @@ def campaign(
         _show(made, out)
     if n_failed := sum(entry.status == "failed" for entry in made.entries()):
         raise OSError(f"{n_failed} of {len(made.entries())} recordings failed; see {out / NAME}.")
+
+
+def _refuse_contradictions(
+    calibration: Path | None, scheduler: str | None, workers: int | None, *, calibrated: bool
+) -> None:
+    if calibrated == (calibration is not None):
+        raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
+    if scheduler is not None and workers is not None:
+        raise typer.BadParameter("--workers are started on this machine, not with --scheduler.")
 
 
 def _run(made: Campaign, settings: ClusterSettings) -> None:
