@@ -43,7 +43,8 @@ def campaign(
         int | None, typer.Option(min=1, help="On this machine; default: one per core.")
     ] = None,
     memory_mb: Annotated[
-        float, typer.Option("--memory-mb", min=1, help="A worker here that needs more is replaced.")
+        float,
+        typer.Option("--memory-mb", min=1, help="A worker here that needs more MB is replaced."),
     ] = MEMORY_MB,
     gpu: Annotated[
         bool, typer.Option("--gpu", help="Count on workers that offer the Dask resource GPU.")
