@@ -47,10 +47,10 @@ COLUMNS: Final = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this suite."""
-    parser.add_argument("--ct-projections", type=int, default=3600, metavar="N")
-    parser.add_argument("--ct-rows", type=int, default=16, metavar="N")
-    parser.add_argument("--ct-columns", type=int, default=2560, metavar="N")
-    parser.add_argument("--ct-ms", type=float, default=9.0, help="between projections")
+    parser.add_argument("--ct-projections", type=int, default=3600, metavar="N", help="of the scan")
+    parser.add_argument("--ct-rows", type=int, default=16, metavar="N", help="of a projection")
+    parser.add_argument("--ct-columns", type=int, default=2560, metavar="N", help="of a projection")
+    parser.add_argument("--ct-ms", type=float, default=9.0, help="ms between projections")
 
 
 def run(options: argparse.Namespace) -> Table:

@@ -71,8 +71,15 @@ class Case:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this suite."""
-    parser.add_argument("--backend", choices=("cpu", "cuda", "all"), default="all")
-    parser.add_argument("--policy", choices=(*get_args(Policy), "all"), default="add")
+    parser.add_argument(
+        "--backend", choices=("cpu", "cuda", "all"), default="all", help="that counts"
+    )
+    parser.add_argument(
+        "--policy",
+        choices=(*get_args(Policy), "all"),
+        default="add",
+        help="of clusters",
+    )
     parser.add_argument("--turns", type=positive, default=TURNS, help="timed runs of each")
     parser.add_argument("--frames", type=positive, help="default: twice the last-level cache")
 

@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--reports", type=float, default=REPORT_HZ, help="snapshots per second that are published"
     )
     pages = [page.value for page in PageName]
-    parser.add_argument("--pages", nargs="+", choices=pages, default=pages)
+    parser.add_argument("--pages", nargs="+", choices=pages, default=pages, help="default: all")
 
 
 def run(options: argparse.Namespace) -> Table:

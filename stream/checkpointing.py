@@ -11,17 +11,17 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from hexlive.stream.checkpoint import (
+from hexlive.stream.checkpoint import CheckpointFolder
+from hexlive.stream.ct import TomographyReducer
+from hexlive.stream.drift import DriftReducer
+from hexlive.stream.exposure import Tally
+from hexlive.stream.kept_exposures import (
     NUMBERS,
-    CheckpointFolder,
     Kept,
     Moment,
     write_exposure,
     write_scan_view,
 )
-from hexlive.stream.ct import TomographyReducer
-from hexlive.stream.drift import DriftReducer
-from hexlive.stream.exposure import Tally
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.marks import MarkReducer
 from hexlive.stream.pipeline import Report

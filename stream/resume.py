@@ -12,19 +12,12 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from hexlive.stream.checkpoint import (
-    CheckpointFolder,
-    Kept,
-    MadeWith,
-    Moment,
-    RunFile,
-    damaged,
-    read_exposure,
-)
+from hexlive.stream.checkpoint import CheckpointFolder, MadeWith, RunFile
 from hexlive.stream.checkpointing import Checkpointer, Parts
 from hexlive.stream.exposure import Tally
 from hexlive.stream.files import index_of
 from hexlive.stream.inbox import NONE_QUEUED, Queued
+from hexlive.stream.kept_exposures import Kept, Moment, damaged, read_exposure
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.model import AnyMessage, Message
 from hexlive.stream.pipeline import GapError, Queueing, Report, Sink, Source

@@ -11,7 +11,7 @@ from hexlive.stream.calibration import Calibration
 from hexlive.stream.checkpoint import CheckpointFolder
 from hexlive.stream.checkpointing import INTERVAL_S, Parts
 from hexlive.stream.command_leg import commanded
-from hexlive.stream.config import Config
+from hexlive.stream.config import Config, StreamSettings
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.device import Counter, DeviceName, describe_device, open_counter
 from hexlive.stream.drift import DriftReducer
@@ -43,6 +43,12 @@ class Outputs:
     result: Path
     recording: Path | None = None
     publish: str | None = None
+
+    @classmethod
+    def of(cls, stream: StreamSettings) -> "Outputs":
+        """What the configuration of a live run asks for."""
+        recording = Path(stream.record) if stream.record else None
+        return cls(result=Path(stream.result), recording=recording, publish=stream.publish)
 
     def refuse(self, inputs: Mapping[str, Path | None]) -> None:
         """Refuse products that would replace an input, or each other.

@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from hexlive.stream.checkpoint import Position
 from hexlive.stream.files import FileError, index_of
+from hexlive.stream.kept_exposures import Position
 from hexlive.stream.model import AnyMessage, Message, Projections, ScanStart
 from hexlive.stream.pipeline import Sink
 from hexlive.stream.recordings import RecordingSource

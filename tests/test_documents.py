@@ -1,20 +1,26 @@
 """The documents are true: examples run, links lead somewhere, commands and options exist."""
 
+import argparse
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 import h5py
 import numpy as np
 import pytest
 import typer
 
+from hexlive.benchmarks.app import SUITES
 from hexlive.monitor.app import app as monitor_app
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.cli import app
-from hexlive.stream.config import load_config
+from hexlive.stream.config import Config, load_config
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -22,6 +28,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("ben
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TABLE = re.compile(r"^\[(.+?)\](.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
+KEY = re.compile(r"^(?:# )?(\w+) = ", re.MULTILINE)
 COMMAND = re.compile(r"^hexlive +([^#\n]+)", re.MULTILINE)
 SPAN = re.compile(r"(?<!`)`hexlive ([^`]+)`")
 COMMANDS = typer.main.get_command(app).commands
@@ -77,6 +85,44 @@ def test_configurations_can_be_loaded(tmp_path):
     for text in texts:
         (tmp_path / "config.toml").write_text(text)
         load_config(tmp_path / "config.toml")
+
+
+def test_every_key_of_the_configuration_is_in_the_formats():
+    (text,) = TOML.findall((ROOT / "docs" / "formats.md").read_text())
+    said = [f"{table}.{key}" for table, lines in TABLE.findall(text) for key in KEY.findall(lines)]
+    assert sorted(said) == sorted(keys(Config))
+
+
+@pytest.mark.parametrize("program", [app, monitor_app])
+def test_every_option_says_what_it_is(program):
+    commands = leaves(typer.main.get_command(program))
+    assert not [
+        (command.name, p.name) for command in commands for p in command.params if not p.help
+    ]
+
+
+def test_every_option_of_the_benchmarks_says_what_it_is():
+    parser = argparse.ArgumentParser()
+    for name in SUITES.values():
+        import_module(name).add_options(parser)
+    assert not [action.dest for action in parser._actions if not action.help]
+
+
+def keys(settings: type, *tables: str) -> Iterator[str]:
+    """Those of a configuration, with their tables before them."""
+    kinds = get_type_hints(settings)
+    for field in fields(settings):
+        if is_dataclass(kind := kinds[field.name]):
+            yield from keys(kind, *tables, field.name)
+        else:
+            yield ".".join([*tables, field.name])
+
+
+def leaves(command) -> Iterator:
+    """The command, or those that it has."""
+    yield command
+    for each in getattr(command, "commands", {}).values():
+        yield from leaves(each)
 
 
 def exists(words: list[str]) -> bool:

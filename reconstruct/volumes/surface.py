@@ -12,20 +12,15 @@ from scipy import ndimage
 
 from hexlive.reconstruct.components import ComponentName
 from hexlive.reconstruct.volumes.layers import layer_areas_px
-from hexlive.reconstruct.volumes.roughness import levelled, roughness
+from hexlive.reconstruct.volumes.roughness import roughness
 from hexlive.reconstruct.volumes.segmentation import ANODE, VOID, Segmentation, segment
+from hexlive.reconstruct.volumes.shape import Shape
 from hexlive.reconstruct.volumes.slabs import Progress, Volume, part_of
-from hexlive.reconstruct.volumes.smoothing import Filtered, filter_volume, percentiles
+from hexlive.reconstruct.volumes.smoothing import Filtered, filter_volume
 from hexlive.reconstruct.volumes.surface_settings import UM_PER_CM, SurfaceError, SurfaceSettings
-from hexlive.reconstruct.volumes.voids import void_volumes_px
 
-SHARED_PX: Final = (-2, -1, 0, 1)  # voxels that the surface may touch, from the first of the anode
-PLATEAU_PX: Final = 3  # so far above, and one less, there is only what lies on the anode
-EDGE_PX: Final = 2.0  # from the anode's edge, where columns are not anode alone
 FILTER_PART: Final = 0.25  # of the time of all
 ONCE_PART: Final = 0.6  # until the limits of attenuation are moved
-LEVEL_BINS: Final = 2**16
-CUT_SHARE: Final = 0.5  # of the surface in the first slice: then it is cut off
 CUT_BORDER: Final = 0.05  # of the edge of the part looked at
 CUT_NOTE: Final = "The anode reaches the edge of the volume: its volume is that of this part."
 
@@ -141,19 +136,32 @@ def anode_surface(
     filtering, once = (FILTER_PART, ONCE_PART) if settings.threshold_percent else (0.5, 1.0)
     filtered = filter_volume(volume, pixel_um, settings, part_of(progress, 0, filtering))
     found = segment(filtered, settings)
-    per_cm = UM_PER_CM / pixel_um
     if found is None:
+        per_cm = UM_PER_CM / pixel_um
         raise SurfaceError(
             f"No anode was found between {filtered.low * per_cm:.3g} and "
             f"{filtered.high * per_cm:.3g} per cm; see [tomography.surface]."
         )
     voxel_um = pixel_um * settings.binning
-    shape = _Shape(found, voxel_um, settings)
-    rough = roughness(shape.height_um)
+    shape = Shape(found, voxel_um, settings)
     progress(once)
-    ra_threshold_um, rq_threshold_um, volume_threshold_um3 = _by_threshold(
-        filtered, voxel_um, settings, part_of(progress, once, 1)
-    )
+    moved = _by_threshold(filtered, voxel_um, settings, part_of(progress, once, 1))
+    first_slice = slice(settings.first_slice, None).indices(volume.shape[0])[0]
+    return _measured(found, shape, moved, settings, pixel_um, first_slice)
+
+
+def _measured(
+    found: Segmentation,
+    shape: Shape,
+    moved: tuple[float, float, float],
+    settings: SurfaceSettings,
+    pixel_um: float,
+    first_slice: int,
+) -> Surface:
+    """All that there is to say of the anode; ``moved``: what `_by_threshold` gave."""
+    filtered, per_cm = found.filtered, UM_PER_CM / pixel_um
+    rough = roughness(shape.height_um)
+    ra_threshold_um, rq_threshold_um, volume_threshold_um3 = moved
     by_slice, by_depth = _counts(found)
     cut = _outline_cut(found)
     first = settings.faces == "first"
@@ -177,73 +185,12 @@ def anode_surface(
         areas_px=layer_areas_px(found, settings),
         outline_cut=cut,
         material=found.material[:: 1 if first else -1],
-        first_slice=slice(settings.first_slice, None).indices(volume.shape[0])[0],
+        first_slice=first_slice,
         faces=settings.faces,
         pixel_um=pixel_um,
-        voxel_um=voxel_um,
+        voxel_um=pixel_um * settings.binning,
         notes=(CUT_NOTE,) if cut and settings.radius_um is None else (),
     )
-
-
-class _Shape:
-    """Where the anode begins and ends in each column, to a fraction of a voxel."""
-
-    def __init__(self, found: Segmentation, voxel_um: float, settings: SurfaceSettings) -> None:
-        smooth, solid = found.filtered.smooth, found.length > 0
-        within_px = ndimage.distance_transform_edt(np.pad(solid, 1))[1:-1, 1:-1]
-        level = _anode_level(found)
-        above = _interface(smooth, found.top, level, found.filtered)
-        last = len(smooth) - found.top - found.length
-        below = _interface(smooth[::-1], last, level, found.filtered)
-        free = np.isfinite(above) & (within_px > settings.rim_um / voxel_um)
-        if not free.any():
-            _refuse_cut(found)
-            raise SurfaceError("The anode has no free surface here; see [tomography.surface].")
-        height_um = np.where(free, -above * voxel_um, np.nan)
-        self.height_um = levelled(height_um, settings.level)
-        thickness_px = len(smooth) - np.where(np.isfinite(below), below, last)
-        thickness_px -= np.where(np.isfinite(above), above, found.top)
-        thickness_px = np.where(within_px > EDGE_PX, thickness_px, found.length)
-        self.thickness_um = np.where(solid, thickness_px * voxel_um, np.nan)
-        solid_px = float(thickness_px[solid].sum())
-        voids_px = void_volumes_px(
-            found.filtered.part, found.void, found.material, level, found.filtered.slabs
-        )
-        self.void_volumes_um3 = -np.sort(-voids_px) * voxel_um**3
-        self.volume_um3 = solid_px * voxel_um**3 - float(self.void_volumes_um3.sum())
-
-
-def _interface(
-    smooth: NDArray[np.float32], top: NDArray[np.int32], anode: float, limits: Filtered
-) -> NDArray[np.float64]:
-    """Where the anode begins along z, voxels; NaN where that cannot be seen, ``(y, x)``.
-
-    A voxel at the surface is shared by two materials, so the attenuation of the voxels about it
-    tells how much of them is anode. Unlike a linear interpolation to a threshold, this is right
-    for a step: at a roughness of 0.3 voxels, Ra comes out 4 % too low instead of 14 %.
-    """
-    first = np.maximum(top, PLATEAU_PX)
-
-    def at(offset_px: int) -> NDArray[np.float64]:
-        z = np.clip(first + offset_px, 0, len(smooth) - 1)
-        return np.asarray(np.take_along_axis(smooth, z[None], axis=0)[0], np.float64)
-
-    above = (at(-PLATEAU_PX) + at(1 - PLATEAU_PX)) / 2
-    valid = (top >= PLATEAU_PX) & (top < len(smooth))
-    valid &= (above >= limits.high) | (above <= limits.low)
-    excess = sum(at(offset_px) - anode for offset_px in SHARED_PX)
-    missing = np.divide(excess, above - anode, out=np.full_like(above, np.nan), where=valid)
-    return np.asarray(first + SHARED_PX[0] + missing)
-
-
-def _anode_level(found: Segmentation) -> float:
-    """Median attenuation of the anode, per pixel length."""
-    slabs, smooth = found.filtered.slabs, found.filtered.smooth
-    inside = [smooth[slab][found.material[slab] == ANODE] for slab in slabs]
-    ends = min(v.min() for v in inside if v.size), max(v.max() for v in inside if v.size)
-    counts = sum(np.histogram(v, LEVEL_BINS, ends)[0] for v in inside)
-    about = percentiles(np.asarray(counts), (float(ends[0]), float(ends[1])), (50.0, 50.0))
-    return sum(about) / 2
 
 
 def _by_threshold(
@@ -270,7 +217,7 @@ def _moved(
     if found is None:
         return np.nan, np.nan, np.nan
     try:
-        shape = _Shape(found, voxel_um, settings)
+        shape = Shape(found, voxel_um, settings)
     except SurfaceError:
         return np.nan, np.nan, np.nan
     rough = roughness(shape.height_um)
@@ -294,15 +241,6 @@ def _share(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     share = np.full(len(both), np.nan)
     np.divide(counts[1], both, out=share, where=both > 0)
     return share
-
-
-def _refuse_cut(found: Segmentation) -> None:
-    solid = found.length > 0
-    if np.mean(found.top[solid] == 0) > CUT_SHARE:
-        raise SurfaceError(
-            "The anode reaches the first slice of the part that is looked at, so its surface is "
-            "cut off; see first_slice and faces in [tomography.surface]."
-        )
 
 
 def _outline_cut(found: Segmentation) -> bool:

@@ -43,7 +43,8 @@ def campaign(
         int | None, typer.Option(min=1, help="On this machine; default: one per core.")
     ] = None,
     memory_mb: Annotated[
-        float, typer.Option("--memory-mb", min=1, help="A worker here that needs more is replaced.")
+        float,
+        typer.Option("--memory-mb", min=1, help="A worker here that needs more MB is replaced."),
     ] = MEMORY_MB,
     gpu: Annotated[
         bool, typer.Option("--gpu", help="Count on workers that offer the Dask resource GPU.")
@@ -59,10 +60,7 @@ def campaign(
 
     Example: hexlive campaign scans/*.h5 --calibration cal.h5 --out results
     """
-    if calibrated == (calibration is not None):
-        raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
-    if scheduler is not None and workers is not None:
-        raise typer.BadParameter("--workers are started on this machine, not with --scheduler.")
+    _refuse_contradictions(calibration, scheduler, workers, calibrated=calibrated)
     settings = ClusterSettings(scheduler=scheduler, workers=workers, memory_mb=memory_mb, gpu=gpu)
     out.mkdir(parents=True, exist_ok=True)
     order = Order(
@@ -84,6 +82,15 @@ def campaign(
         _show(made, out)
     if n_failed := sum(entry.status == "failed" for entry in made.entries()):
         raise OSError(f"{n_failed} of {len(made.entries())} recordings failed; see {out / NAME}.")
+
+
+def _refuse_contradictions(
+    calibration: Path | None, scheduler: str | None, workers: int | None, *, calibrated: bool
+) -> None:
+    if calibrated == (calibration is not None):
+        raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
+    if scheduler is not None and workers is not None:
+        raise typer.BadParameter("--workers are started on this machine, not with --scheduler.")
 
 
 def _run(made: Campaign, settings: ClusterSettings) -> None:

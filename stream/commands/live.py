@@ -75,12 +75,7 @@ def run(
             "--calibrated."
         )
     stream = with_overrides(config.stream, {"commands": commands}, "stream")
-    config = replace(config, stream=stream)
-    outputs = Outputs(
-        result=Path(stream.result),
-        recording=Path(stream.record) if stream.record else None,
-        publish=stream.publish,
-    )
+    config, outputs = replace(config, stream=stream), Outputs.of(stream)
     file = Path(path) if path else None
     outputs.refuse({"the calibration": file, "the configuration": config_file})
     maps = step_calibration(config) if file is None else load_calibration(file)

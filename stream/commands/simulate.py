@@ -22,13 +22,13 @@ from hexlive.stream.commands.options import (
 )
 from hexlive.stream.config import Config, ConfigError, load_config
 from hexlive.stream.files import part_of, refuse_same
-from hexlive.stream.listing import listed
+from hexlive.stream.listing import Listing, listed
 from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.sending import Punctuality, ZmqSender, paced
 from hexlive.stream.simulator.scene import FLAT_COUNTS, LINES_COUNTS
 from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
 from hexlive.stream.simulator.truth import truth
-from hexlive.stream.stopping import stop_on_signals
+from hexlive.stream.stopping import Stop, stop_on_signals
 
 DEMO_S: Final = 27.0
 
@@ -50,39 +50,50 @@ class Exposed(StrEnum):
     dark = "dark"
 
 
+Mode = Annotated[
+    Exposed, typer.Option("--mode", help="The cell, or what a camera is calibrated with.")
+]
+Seconds = Annotated[
+    float,
+    typer.Option("--seconds", help="Length of each exposure at 9 kHz, s.", callback=_positive_s),
+]
+Lines = Annotated[
+    float, typer.Option("--lines", help="W and Pb lines, counts where lithium has 70.")
+]
+Flat = Annotated[
+    float, typer.Option("--flat", help="Flat background, counts where lithium has 70.")
+]
+GainDrift = Annotated[
+    float,
+    typer.Option("--gain-drift", help="Change of the gain over the whole series, percent."),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", help="The same seed gives the same frames.", max=MAX_SEED)
+]
+TruthFile = Annotated[
+    Path | None, typer.Option("--truth", help="For what should be measured, JSON.")
+]
+
+
 def simulate(
-    mode: Annotated[
-        Exposed, typer.Option(help="The cell, or what a camera is calibrated with.")
-    ] = Exposed.cell,
+    mode: Mode = Exposed.cell,
     address: Annotated[
         str | None, typer.Option("--to", help="Address of the receiver; a leading @ binds.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Recording to write instead.")] = None,
     rate: Annotated[str, typer.Option(help="Frames per second of the stream, or max.")] = "9000",
-    seconds: Annotated[
-        float, typer.Option(help="Length of each exposure at 9 kHz, s.", callback=_positive_s)
-    ] = 3.0,
+    seconds: Seconds = 3.0,
     states: Annotated[str, typer.Option(help="Electrochemical states, 1 to 7.")] = "1,2,4",
     regions: Annotated[str, typer.Option(help="1 cathode, 2 interphase, 3 anode.")] = "1,2,3",
     ct_after: Annotated[str, typer.Option(help="States that end with a CT scan.")] = "",
     occupancy: Annotated[float, typer.Option(help="Fraction of pixels hit per frame.")] = 0.01,
     loss: Annotated[float, typer.Option(help="Fraction of frames that never arrive.")] = 0.0,
-    lines: Annotated[
-        float, typer.Option(help="W and Pb lines, counts where lithium has 70.")
-    ] = LINES_COUNTS,
-    flat: Annotated[
-        float, typer.Option(help="Flat background, counts where lithium has 70.")
-    ] = FLAT_COUNTS,
-    gain_drift: Annotated[
-        float, typer.Option(help="Change of the gain over the whole series, percent.")
-    ] = 0.0,
-    seed: Annotated[
-        int, typer.Option(help="The same seed gives the same frames.", max=MAX_SEED)
-    ] = 1,
+    lines: Lines = LINES_COUNTS,
+    flat: Flat = FLAT_COUNTS,
+    gain_drift: GainDrift = 0.0,
+    seed: Seed = 1,
     calibration: Annotated[Path | None, typer.Option(help="For the true calibration.")] = None,
-    truth_file: Annotated[
-        Path | None, typer.Option("--truth", help="For what should be measured, JSON.")
-    ] = None,
+    truth_file: TruthFile = None,
     sparse: Sparse = None,
     config_file: ConfigFile = None,
     keys: KeysFolder = None,
@@ -118,14 +129,20 @@ def simulate(
         _write(simulator, config, out, calibration, truth_file)
     elif address is not None:
         _write_beside(simulator, config, calibration, truth_file)
-        punctuality = Punctuality()
+        keys = keys or config.security.folder
         with stop_on_signals() as stop:
-            keys = keys or config.security.folder
             sender = ZmqSender(address, should_stop=stop.asked, keys=keys, checked=checked)
-            with closing(sender):
-                made = simulator.messages(started_s=time.time())
-                sender.send_all(listed(paced(made, speed_hz, stop.asked, punctuality), listing))
-            say(f"{address}: {punctuality}")
+            say(f"{address}: {_send(simulator, sender, speed_hz, listing, stop)}")
+
+
+def _send(
+    simulator: Simulator, sender: ZmqSender, speed_hz: float | None, listing: Listing, stop: Stop
+) -> Punctuality:
+    punctuality = Punctuality()
+    with closing(sender):
+        made = simulator.messages(started_s=time.time())
+        sender.send_all(listed(paced(made, speed_hz, stop.asked, punctuality), listing))
+    return punctuality
 
 
 def _refuse_targets(address: str | None, out: Path | None, sparse: str | None) -> None:
