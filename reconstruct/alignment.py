@@ -115,7 +115,7 @@ def align(
     )
     window_kev = _window_kev(angles_rad, settings)
     first, last = np.searchsorted(edges_kev, window_kev)
-    near = np.where(valid[..., None], counts[..., first:last], 0).astype(np.int64)
+    near = np.where(valid[..., None], counts[..., first:last], 0)
     spectra = _block_sums(near)
     total = spectra.sum(axis=-1)
     enough = total >= LEAST_BLOCK_COUNTS
@@ -160,8 +160,10 @@ def _window_kev(angles_rad: FloatArray, settings: ComptonSettings) -> FloatArray
 
 
 def _block_sums(values: NDArray[Any]) -> NDArray[Any]:
+    kind = np.int64 if values.dtype.kind in "ui" else np.float64
     for axis in (0, 1):
-        values = np.add.reduceat(values, np.arange(0, values.shape[axis], BLOCK_PX), axis=axis)
+        starts = np.arange(0, values.shape[axis], BLOCK_PX)
+        values = np.add.reduceat(values, starts, axis=axis, dtype=kind)
     return values
 
 
