@@ -27,7 +27,6 @@ class _Code:
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
         self.builder = builder
-        self._arguments = arguments
         self._arrays = {
             i: context.make_array(kind)(context, builder, arguments[i])
             for i, kind in enumerate(signature.args)

@@ -32,14 +32,6 @@ MAX_ADU: Final = 65535
 Frames = NDArray[np.uint16]
 
 
-class FrameWriter(Protocol):
-    """Where the frames of a recording go."""
-
-    def append(self, frames: Frames) -> None:
-        """Write frames, ``(frames, rows, columns) uint16, ADU``."""
-        ...
-
-
 class WholeFrames:
     """Frames as they come."""
 
@@ -108,11 +100,9 @@ class FrameReader(Protocol):
 
     def take(self, n_frames: int) -> Frames:
         """The next frames, ``(frames, rows, columns) uint16, ADU``."""
-        ...
 
     def close(self) -> None:
         """Stop reading ahead."""
-        ...
 
 
 class ListedReader:

@@ -3,10 +3,13 @@
 Every file is whole or absent.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+import h5py
 import hdf5plugin
 import msgspec
 import numpy as np
@@ -121,19 +124,16 @@ def read_exposure(path: Path) -> Kept:
     FileError
         It is damaged.
     """
-    try:
-        with opened(path) as file:
-            moment = msgspec.json.decode(file["moment"][()].tobytes(), type=Moment)
-            parts: dict[str, Any] = {"single_spectra": None, **moment.numbers}
-            parts |= {name: values[()] for name, values in file["counts"].items()}
-            return Kept(
-                moment=moment,
-                counts=Counts(**parts, dropped_hits=moment.dropped_hits),
-                cycler=file["cycler"][()],
-                drift={name: values[()] for name, values in file["drift"].items()},
-            )
-    except (KeyError, TypeError, OSError, ValueError) as error:
-        raise damaged(path, error) from error
+    with _sound(path) as file:
+        moment = msgspec.json.decode(file["moment"][()].tobytes(), type=Moment)
+        parts: dict[str, Any] = {"single_spectra": None, **moment.numbers}
+        parts |= {name: values[()] for name, values in file["counts"].items()}
+        return Kept(
+            moment=moment,
+            counts=Counts(**parts, dropped_hits=moment.dropped_hits),
+            cycler=file["cycler"][()],
+            drift={name: values[()] for name, values in file["drift"].items()},
+        )
 
 
 def write_scan_view(path: Path, view: CtView) -> None:
@@ -161,11 +161,18 @@ def read_scan_view(path: Path) -> CtView:
     FileError
         It is damaged.
     """
+    with _sound(path) as file:
+        view = msgspec.json.decode(file[VIEW][()].tobytes(), type=CtView)
+        arrays = {name: values[()] for name, values in file.items() if name != VIEW}
+        return msgspec.structs.replace(view, **arrays)
+
+
+@contextmanager
+def _sound(path: Path) -> Iterator[h5py.File]:
+    """A file to read; whatever is wrong with it is said as damage of the checkpoint."""
     try:
         with opened(path) as file:
-            view = msgspec.json.decode(file[VIEW][()].tobytes(), type=CtView)
-            arrays = {name: values[()] for name, values in file.items() if name != VIEW}
-            return msgspec.structs.replace(view, **arrays)
+            yield file
     except (KeyError, TypeError, OSError, ValueError) as error:
         raise damaged(path, error) from error
 

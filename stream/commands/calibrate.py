@@ -17,6 +17,7 @@ from hexlive.stream.calibration import (
     usable_pixels,
 )
 from hexlive.stream.commands.console import say
+from hexlive.stream.commands.options import Dataset
 from hexlive.stream.dark import calibration_from_dark
 from hexlive.stream.files import FileError, refuse_same
 from hexlive.stream.frame_files import BRIGHT_DATASETS, DARK_DATASETS, FrameFiles
@@ -49,7 +50,6 @@ ChargeLossOption = Annotated[
         help=".npy or text: factors on the energy of two-pixel events, from R = -1 to 1.",
     ),
 ]
-DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Path of the frames.")]
 Files = Annotated[list[Path], typer.Argument(help="Recordings, HDF5 with frames, or camera .bin.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Calibration file to write.")]
 
@@ -59,7 +59,7 @@ def dark(
     files: Files,
     gradient: GradientOption,
     intercept: InterceptOption = "0",
-    dataset: DatasetOption = None,
+    dataset: Dataset = None,
     threshold: Annotated[
         float, typer.Option(help="keV at which a pixel is hit: some flicker without beam.")
     ] = 3.0,
@@ -103,7 +103,7 @@ def lines_(
     line: Annotated[
         list[str] | None, typer.Option(help='Instead: keV, or a name such as "W Ka"; repeat it.')
     ] = None,
-    dataset: DatasetOption = None,
+    dataset: Dataset = None,
     out: OutOption = Path("calibration.h5"),
 ) -> None:
     """Gradient, intercept and resolution of every pixel from lines of known energy.

@@ -15,7 +15,13 @@ from hexlive.stream.campaign.cluster import MEMORY_MB, ClusterSettings, open_clu
 from hexlive.stream.campaign.plan import BATCH_FRAMES
 from hexlive.stream.campaign.running import Campaign, Order, Watcher
 from hexlive.stream.commands.console import line, say
-from hexlive.stream.commands.options import ConfigFile
+from hexlive.stream.commands.options import (
+    Calibrated,
+    CalibrationFile,
+    ConfigFile,
+    Dataset,
+    refuse_uncalibrated,
+)
 from hexlive.stream.config import load_config
 from hexlive.stream.stopping import stop_on_signals
 
@@ -26,16 +32,10 @@ WIDE: Final = 10_000  # where nobody looks at it, no line of the table is broken
 def campaign(
     files: Annotated[list[Path], typer.Argument(help="Recordings, as for hexlive process.")],
     out: Annotated[Path, typer.Option(help="Folder of the results; made if it is not there.")],
-    calibration: Annotated[
-        Path | None, typer.Option(help="Made by hexlive calibrate; not with --calibrated.")
-    ] = None,
+    calibration: CalibrationFile = None,
     config_file: ConfigFile = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Path of the frames; default: the usual places.")
-    ] = None,
-    calibrated: Annotated[
-        bool, typer.Option("--calibrated", help="The frames are float32 keV (processed_frames).")
-    ] = False,
+    dataset: Dataset = None,
+    calibrated: Calibrated = False,
     scheduler: Annotated[
         str | None, typer.Option(help="Of Dask, tcp://host:8786; default: workers on this machine.")
     ] = None,
@@ -60,7 +60,9 @@ def campaign(
 
     Example: hexlive campaign scans/*.h5 --calibration cal.h5 --out results
     """
-    _refuse_contradictions(calibration, scheduler, workers, calibrated=calibrated)
+    refuse_uncalibrated(calibration, calibrated=calibrated)
+    if scheduler is not None and workers is not None:
+        raise typer.BadParameter("--workers are started on this machine, not with --scheduler.")
     settings = ClusterSettings(scheduler=scheduler, workers=workers, memory_mb=memory_mb, gpu=gpu)
     out.mkdir(parents=True, exist_ok=True)
     order = Order(
@@ -82,15 +84,6 @@ def campaign(
         _show(made, out)
     if n_failed := sum(entry.status == "failed" for entry in made.entries()):
         raise OSError(f"{n_failed} of {len(made.entries())} recordings failed; see {out / NAME}.")
-
-
-def _refuse_contradictions(
-    calibration: Path | None, scheduler: str | None, workers: int | None, *, calibrated: bool
-) -> None:
-    if calibrated == (calibration is not None):
-        raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
-    if scheduler is not None and workers is not None:
-        raise typer.BadParameter("--workers are started on this machine, not with --scheduler.")
 
 
 def _run(made: Campaign, settings: ClusterSettings) -> None:

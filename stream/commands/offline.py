@@ -11,14 +11,18 @@ from hexlive.stream.calibration import load_calibration
 from hexlive.stream.commands.console import ProgressSink, fraction_bar
 from hexlive.stream.commands.options import (
     Backend,
+    Calibrated,
+    CalibrationFile,
     Compat,
     ConfigFile,
     CyclerFile,
     CyclerOffset,
+    Dataset,
     Device,
     conclude,
     cycler_log,
     device_name,
+    refuse_uncalibrated,
 )
 from hexlive.stream.config import ConfigError, load_config, with_overrides
 from hexlive.stream.cyclers import WithCycler, note_clock
@@ -36,16 +40,10 @@ from hexlive.stream.stopping import stop_on_signals
 
 def process(
     file: Annotated[Path, typer.Argument(help="A recording, HDF5 with frames, or camera .bin.")],
-    calibration: Annotated[
-        Path | None, typer.Option(help="Made by hexlive calibrate; not with --calibrated.")
-    ] = None,
+    calibration: CalibrationFile = None,
     config_file: ConfigFile = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Path of the frames; default: the usual places.")
-    ] = None,
-    calibrated: Annotated[
-        bool, typer.Option("--calibrated", help="The frames are float32 keV (processed_frames).")
-    ] = False,
+    dataset: Dataset = None,
+    calibrated: Calibrated = False,
     backend: Backend = Device.auto,
     compat: Compat = None,
     cycler: CyclerFile = None,
@@ -63,8 +61,7 @@ def process(
     device, config = device_name(backend, compat), load_config(config_file)
     if ct is not None:
         config = replace(config, components=replace(config.components, from_ct=str(ct)))
-    if calibrated == (calibration is not None):
-        raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
+    refuse_uncalibrated(calibration, calibrated=calibrated)
     rate_hz = config.detector.frame_rate_hz
     source = open_file(file, dataset, rate_hz, calibrated=calibrated)
     config = fit_detector(config, source.shape, explicit=config_file is not None)

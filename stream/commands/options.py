@@ -33,6 +33,17 @@ class Chain(StrEnum):
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML; see docs/formats.md. Default: the paper's.")
 ]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option("--calibration", help="Made by hexlive calibrate; not with --calibrated."),
+]
+Calibrated = Annotated[
+    bool, typer.Option("--calibrated", help="The frames are float32 keV (processed_frames).")
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Path of the frames in the file; default: the usual places."),
+]
 Backend = Annotated[Device, typer.Option("--backend", help="Where events are counted.")]
 Compat = Annotated[
     Chain | None,
@@ -68,6 +79,18 @@ CyclerOffset = Annotated[
         help="Seconds to add to the cycler's clock; of a .DTA file the Unix time of its start.",
     ),
 ]
+
+
+def refuse_uncalibrated(calibration: Path | None, *, calibrated: bool) -> None:
+    """Refuse frames in ADU without a calibration, and frames in keV with one.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is so.
+    """
+    if calibrated == (calibration is not None):
+        raise typer.BadParameter("name a --calibration, or say that frames are --calibrated.")
 
 
 def rate_hz(text: str) -> float | None:
