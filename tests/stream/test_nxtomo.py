@@ -1,24 +1,11 @@
-from pathlib import Path
-from types import SimpleNamespace
-
 import h5py
 import numpy as np
 import pytest
 
 from hexlive.reconstruct.ct.scan import Scan, ScanError
-from hexlive.reconstruct.ct.tomography import (
-    ChunkedReconstruction,
-    TomographySettings,
-    reconstruct,
-)
-from hexlive.reconstruct.volumes.surface import Surface, anode_surface
-from hexlive.reconstruct.volumes.surface_settings import SurfaceSettings
-from hexlive.stream import files
-from hexlive.stream.files import FileError, index_of
+from hexlive.stream.files import FileError
 from hexlive.stream.layouts import FormatError
 from hexlive.stream.nxtomo import ScanFile, ScanGroup, read_scan, write_scan
-from hexlive.stream.recovery import recover
-from hexlive.stream.volumes import add_surface, write_volume
 
 KEY = np.array([2, 1, 0, 0, 0, 0, 1, 2], np.uint8)
 ANGLES = np.array([0, 0, 0, 45, 90, 135, 135, 135], float)
@@ -327,68 +314,6 @@ def test_a_damaged_chunk_is_refused_in_one_sentence(path):
         read_scan(path)
 
 
-def cell_scan() -> Scan:
-    sinogram = np.zeros((16, 20, 300), np.float32)
-    sinogram[:, :, 120:180] = 1
-    return Scan(projections=sinogram, flats=None, darks=None, angles_deg=np.arange(16) * 11.25)
-
-
-CELL_SETTINGS = TomographySettings(centre=149.5, pixel_um=2.0, engine="numba")
-
-
-def cell_surface() -> Surface:
-    z, y, x = np.mgrid[:20, :64, :64] - np.array([0, 31.5, 31.5])[:, None, None, None]
-    lithium = (z > 9) & (np.hypot(y, x) < 25)
-    chosen = SurfaceSettings(classes=2, opening_radius_px=0)
-    return anode_surface(np.where(lithium, 0.01, 0.002).astype(np.float32), 2.0, chosen)
-
-
-def test_a_volume_file_holds_volume_provenance_levels_and_surface(path):
-    expected, surface = reconstruct(cell_scan(), CELL_SETTINGS).volume, cell_surface()
-    told: list[float] = []
-    work = ChunkedReconstruction(cell_scan(), CELL_SETTINGS)
-    result, cuts = write_volume(path, work, told.append)
-    add_surface(path, surface)
-    assert told[-1] == 1.0
-    assert [p.name for p in path.parent.iterdir()] == ["scan.nxs"]
-    np.testing.assert_array_equal(cuts.xz, expected[:, 150])
-    with h5py.File(path) as file:
-        entry = file[file.attrs["default"]]
-        assert entry["definition"][()] == b"NXtomoproc"
-        data = entry[entry.attrs["default"]]
-        volume = data[data.attrs["signal"]]
-        np.testing.assert_array_equal(volume, expected)
-        assert [len(data[axis]) for axis in data.attrs["axes"]] == list(volume.shape)
-        assert data["x"][1] - data["x"][0] == 2.0
-        parameters = entry["reconstruction/parameters"]
-        assert parameters["centre_px"][()] == 149.5 == result.centre.px
-        assert parameters["engine"][()] == b"numba"
-        [level] = entry["levels"].values()
-        assert level.attrs["pixel_um"] == 4.0
-        blocks = expected.reshape(10, 2, 150, 2, 150, 2).mean(axis=(1, 3, 5))
-        np.testing.assert_allclose(level, blocks, rtol=1e-5, atol=1e-8)
-        assert entry["surface"].attrs["ra_um"] == surface.ra_um
-        np.testing.assert_array_equal(entry["surface/height_um"], surface.height_um)
-
-
-def test_a_full_disk_while_a_volume_is_written_is_one_sentence_and_leaves_nothing(
-    path, monkeypatch
-):
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
-    with pytest.raises(FileError, match=r"No room for scan\.nxs: 10 MB are left on the .*[^.]\.$"):
-        write_volume(path, ChunkedReconstruction(cell_scan(), CELL_SETTINGS))
-    assert not list(path.parent.iterdir())
-
-
-def test_a_disk_that_another_program_fills_is_one_sentence_too(path):
-    """HDF5 says it in lines, with addresses."""
-    said = "Can't close file (file write failed: time = now\n, errno = 28, buf = 0x5621)"
-    with pytest.raises(FileError) as error, files.whole_or_absent(path):
-        raise OSError(said)
-    assert str(error.value) == f"Cannot write {path}: No space left on device."
-    assert not list(path.parent.iterdir())
-
-
 @pytest.mark.parametrize(
     ("name", "projections", "flats"),
     [
@@ -403,55 +328,3 @@ def test_real_scans_are_read(shared_data, name, projections, flats):
     assert scan.flats is None or scan.flats.shape == flats
     assert np.ptp(scan.angles_deg) == pytest.approx(180, abs=1)
     assert scan.notes == ()
-
-
-def killed_scan(path: Path, n_images: int) -> None:
-    """Leave what a killed run leaves of a scan."""
-    part = path.with_name(f"{path.name}.part")
-    file, images = ScanFile(path, (5, 12)), np.arange(n_images * 60, dtype=np.uint16)
-    file.append(
-        images.reshape(n_images, 5, 12), np.arange(n_images, dtype=float),
-        np.zeros(n_images, np.uint8),
-    )  # fmt: skip
-    kept = {each: each.read_bytes() for each in (part, index_of(part))}
-    file.discard()
-    for each, content in kept.items():
-        each.write_bytes(content)
-
-
-def test_a_scan_that_was_never_closed_is_recovered(hexlive, tmp_path: Path) -> None:
-    path = tmp_path / "scan_0001.nxs"
-    killed_scan(path, 7)
-    part = tmp_path / "scan_0001.nxs.part"
-    with pytest.raises(FileError, match=r"hexlive recover .*scan_0001\.nxs\.part"):
-        read_scan(part)
-    code, said = hexlive("recover", part)
-    assert code == 0
-    assert f"{path}: 0 frames, 0 messages and 7 images recovered" in said
-    assert [each.name for each in tmp_path.iterdir()] == ["scan_0001.nxs"]
-    scan = read_scan(path)
-    assert scan.projections.ravel().tolist() == list(range(7 * 60))
-    assert scan.angles_deg.tolist() == list(range(7))
-    assert hexlive("recover", path) == (
-        0, f"{path} is whole, with 0 frames, 0 messages and 7 images: nothing to recover.\n",
-    )  # fmt: skip
-
-
-def test_a_new_scan_puts_aside_what_an_earlier_run_left(tmp_path: Path, caplog) -> None:
-    path = tmp_path / "scan_0001.nxs"
-    for n_images in (3, 4):
-        killed_scan(path, n_images)
-        ScanFile(path, (5, 12)).close()
-        assert "hexlive recover makes it whole" in caplog.text
-    for number, n_images in ((1, 3), (2, 4)):
-        left = recover(tmp_path / f"scan_0001_left_{number}.nxs.part")
-        assert (left.path.name, left.images) == (f"scan_0001_left_{number}.nxs", n_images)
-
-
-def test_a_recovered_scan_never_replaces_another(tmp_path: Path) -> None:
-    path = tmp_path / "scan_0001.nxs"
-    killed_scan(path, 3)
-    path.write_bytes(b"another scan")
-    with pytest.raises(FileError, match="give it another name"):
-        recover(tmp_path / "scan_0001.nxs.part")
-    assert path.read_bytes() == b"another scan"
