@@ -22,7 +22,7 @@ import zmq
 
 from hexlive.stream.model import AnyMessage, Frames
 from hexlive.stream.recorder import RecordingWriter
-from hexlive.stream.simulator.faults import Parts
+from hexlive.stream.simulator.injected import Parts
 
 PATIENCE_S = 30.0
 INTEGERS = ("counts", "under", "over", "hits", "cluster_sizes", "missing_frames")

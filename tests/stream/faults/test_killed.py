@@ -16,7 +16,7 @@ import zmq
 from hexlive.stream.model import AnyMessage, End, Frames, Segment, Start
 from hexlive.stream.recordings import open_file
 from hexlive.stream.recovery import recover
-from hexlive.stream.simulator.faults import packed
+from hexlive.stream.simulator.injected import packed
 
 SHAPE = (12, 10)
 BATCH = 64

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hexlive.stream.model import AnyMessage
-from hexlive.stream.simulator.faults import FAULTS, frame_numbers
+from hexlive.stream.simulator.faults import FAULTS
+from hexlive.stream.simulator.injected import frame_numbers
 
 IDLE = "idle_timeout_s = 1.0"
 

@@ -18,7 +18,7 @@ import zmq
 from hexlive.stream.model import AnyMessage, End, Frames
 from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.recordings import RecordingSource
-from hexlive.stream.simulator.faults import frame_numbers, packed
+from hexlive.stream.simulator.injected import frame_numbers, packed
 
 PATIENCE_S = 20.0
 STALL_S = 2.0
