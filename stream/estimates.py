@@ -117,4 +117,4 @@ def _spectrum(spectra: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
     """Of the valid pixels: all less the others, which are few, so that hardly any are copied."""
     kind = np.uint64 if spectra.dtype.kind == "u" else np.float64
     total: NDArray[Any] = spectra.sum(axis=(0, 1), dtype=kind)
-    return total - spectra[~valid].sum(axis=0, dtype=kind)
+    return np.asarray(total - spectra[~valid].sum(axis=0, dtype=kind))
