@@ -191,7 +191,7 @@ def _fractions(
         if settings.sheet_bottom_um is None:
             bottoms_mm = region_bottoms_mm(areas, voxel_mm)
         else:
-            bottoms_mm = _stated_mm(group, len(areas["anode"]) * voxel_mm, voxel_mm, settings)
+            bottoms_mm = _stated_mm(group, len(areas["anode"]) * voxel_mm, settings)
         found = settings_from_ct(areas, voxel_mm, bottoms_mm, settings.sheet_mm)
     except ValueError as error:
         return None, str(error)
@@ -199,7 +199,7 @@ def _fractions(
 
 
 def _stated_mm(
-    group: h5py.Group, height_mm: float, voxel_mm: float, settings: RegistrationSettings
+    group: h5py.Group, height_mm: float, settings: RegistrationSettings
 ) -> dict[int, float]:
     """Where the sheet beam begins, from the side that the anode's surface looks to."""
     assert settings.sheet_bottom_um is not None

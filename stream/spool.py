@@ -25,7 +25,7 @@ class ScanSpool:
     """
 
     def __init__(self, path: Path, shape: tuple[int, int], pixel_um: float) -> None:
-        self._path, self._part = path, part_of(path)
+        self._part = part_of(path)
         self._file = ScanFile(path, shape, pixel_um=pixel_um)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scan file")
         self._queue: deque[tuple[Future[None], int]] = deque()

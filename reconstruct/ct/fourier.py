@@ -50,7 +50,7 @@ class Fourier:
         transform: "Callable[[int, Points, Points], Transform] | None" = None,
         xp: ModuleType = np,
     ) -> None:
-        self.xp, self._fft, self._size = xp, fft_of(xp), geometry.size
+        self.xp, self._fft = xp, fft_of(xp)
         size, width = geometry.size, geometry.width
         k = fftfreq(width)
         k_x = k * np.cos(geometry.angles_rad)[:, None]

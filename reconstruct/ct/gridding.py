@@ -47,7 +47,7 @@ class Gridding:
     def __init__(
         self, size: int, y: NDArray[np.float32], x: NDArray[np.float32], xp: ModuleType = np
     ) -> None:
-        self._xp, self._fft, self._size = xp, fft_of(xp), size
+        self._xp, self._fft = xp, fft_of(xp)
         self._fine = int(next_fast_len(round(UPSAMPLING * size) + KERNEL_WIDTH))
         self._matrix = _matrix(self._fine, xp.asarray(y), xp.asarray(x), xp)
         pixels = np.arange(size) - size // 2
