@@ -1,6 +1,8 @@
 # make demo    the whole pipeline on a simulated experiment; leaves demo-out/
 # make pictures    the pictures of README.md and docs/, from a simulated experiment; some minutes
 # make test    format, lint, types, import layers, tests
+# make package    sdist and wheel in dist/, tried in an empty environment without extras
+# make lower-bounds    tests with the oldest releases that pyproject.toml allows; Python 3.11
 # Each does all its own set-up in .venv; the first run takes a few minutes.
 #
 # make gpu-check    CUDA against CPU on a machine with a GPU; installs nothing, uses $(PYTHON);
@@ -11,7 +13,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check reliability soak gpu-check clean pictures figures
+.PHONY: demo test check reliability soak package lower-bounds gpu-check clean pictures figures
 
 demo: $(VENV)/demo
 	@rm -rf demo-out
@@ -39,6 +41,12 @@ reliability: $(VENV)/test
 SECONDS ?= 3600
 soak: $(VENV)/demo
 	$(BIN)/hexlive bench soak --soak $(SECONDS)
+
+package: $(VENV)/test
+	@.ci/package $(PYTHON)
+
+lower-bounds:
+	@.ci/lower-bounds $(PYTHON) $(TEST)
 
 gpu-check:
 	@.ci/gpu-check $(PYTHON)
@@ -69,4 +77,4 @@ $(VENV)/bin/python:
 	@.ci/make-venv $(PYTHON) $(VENV)
 
 clean:
-	rm -rf $(VENV) build *.egg-info demo-out .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) build dist *.egg-info demo-out .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -130,7 +130,7 @@ def doctor(
     """
     findings = list(examine()) if stream is None else [examine_stream(stream, timeout_s, keys)]
     for finding in findings:
-        print(f"{finding.verdict:7}{finding.subject:12}{finding.detail}")
+        print(f"{finding.verdict:7}{finding.subject:18}{finding.detail}")
     silent = stream is not None and findings[0].verdict != "OK"
     if silent or any(finding.verdict == "ERROR" for finding in findings):
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -61,14 +62,13 @@ def examine() -> Iterator[Finding]:
         ("sockets", _sockets),
         ("disk", _disk),
         ("monitor", examine_monitor),
+        *((module, partial(_optional, module, remedy)) for module, remedy in OPTIONAL.items()),
     ]
     for subject, check in checks:
         try:
             yield check()
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             yield Finding("ERROR", subject, str(error))
-    for module, remedy in OPTIONAL.items():
-        yield _optional(module, remedy)
 
 
 def _kernels() -> Finding:

@@ -4,6 +4,7 @@ import argparse
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -85,6 +86,14 @@ def test_configurations_can_be_loaded(tmp_path):
     for text in texts:
         (tmp_path / "config.toml").write_text(text)
         load_config(tmp_path / "config.toml")
+
+
+def test_the_quick_start_says_what_every_extra_is_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table = re.findall(
+        r"^\| `.*?` \|", (ROOT / "docs" / "quick-start.md").read_text(), re.MULTILINE
+    )
+    assert set(re.findall(r"\w+", " ".join(table))) == set(project["optional-dependencies"])
 
 
 def test_every_key_of_the_configuration_is_in_the_formats():

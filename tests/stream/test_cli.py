@@ -4,7 +4,9 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import h5py
 import numpy as np
@@ -168,6 +170,20 @@ def test_doctor_reports_each_thing_on_a_line(hexlive) -> None:
     assert {line[0] for line in lines} <= {"OK", "absent", "ERROR"}
     assert {"kernels", "GPU", "sockets", "disk", "astra"} <= {line[1] for line in lines}
     assert code == (1 if "ERROR" in said else 0)
+
+
+def test_doctor_says_which_library_cannot_be_loaded_and_goes_on(hexlive, monkeypatch) -> None:
+    def broken(name: str) -> ModuleType:
+        if name == "astra":
+            raise ImportError("libcudart.so.12: cannot open shared object file")
+        return import_module(name)
+
+    pytest.importorskip("astra", reason="pip install 'hexlive[ct]'")
+    monkeypatch.setattr("hexlive.stream.doctor.import_module", broken)
+    code, said = hexlive("doctor")
+    assert code == 1
+    assert "ERROR  astra             libcudart.so.12" in said
+    assert "xraylib" in said
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from scipy import ndimage
 from hexlive.reconstruct.volumes.median import PIECE, comparisons, median_3x3x3
 
 # Few values, so that many are equal; both zeros, which are equal but not the same.
-VALUES = st.sampled_from([-np.inf, -1.5, -0.0, 0.0, 1e-30, 2.0, 2.0000002, np.inf])
+VALUES = st.sampled_from(
+    np.float32([-np.inf, -1.5, -0.0, 0.0, 1e-30, 2.0, 2.0000002, np.inf]).tolist()
+)
 
 
 @settings(deadline=None, max_examples=60)
