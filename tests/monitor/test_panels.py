@@ -233,6 +233,15 @@ def test_a_map_has_row_zero_at_the_top_and_square_pixels(
     assert top.y() < bottom.y()
 
 
+def test_a_bar_of_many_counts_keeps_its_numbers(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = CountsMap(Context(DARK))
+    qtbot.addWidget(panel.widget)
+    panel.show(snapshot)
+    axis = panel._view._bar.getAxis("right")
+    assert axis.tickStrings([0.0, 200.0], 1.0, 200.0) == ["0", "200"]
+    assert axis.tickStrings([0.0, 250_000.0], 1.0, 250_000.0) == ["0k", "250k"]
+
+
 def test_undefined_pixels_are_transparent(qtbot: QtBot, snapshot: Snapshot) -> None:
     (image,) = items(shown(qtbot, EmfMap(Context(DARK)), undefined(snapshot)), pg.ImageItem)
     image.render()
