@@ -27,7 +27,7 @@ from hexlive.stream.model import Snapshot, TrendRow
 from hexlive.stream.views import BandsView, LineView, MapView, MarkView, PartView
 
 SIZE = (600, 400)
-HUGE = 3000
+HUGE = 1500
 
 
 def with_maps(snapshot: Snapshot, values: np.ndarray) -> Snapshot:
