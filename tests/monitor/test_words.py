@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from hexlive.monitor.figures import tiles
+from hexlive.monitor.history import History
 from hexlive.monitor.numbers import brief, duration
-from hexlive.monitor.words import age, banner, notices, scan_facts, scan_progress
+from hexlive.monitor.words import age, banner, scan_facts, scan_progress
 from hexlive.stream.model import Snapshot
 
 
@@ -69,8 +70,11 @@ def test_a_scan_that_failed_alarms_until_the_next(snapshot: Snapshot) -> None:
     assert text.startswith("CT 4 FAILED")
     assert text.endswith("No flat fields.")
     assert level == "alarm"
-    (notice,) = (notice for notice in notices(failed) if notice.kind == "ct")
-    assert notice.level == "alarm"
+    history = History()
+    history.take(replace(failed, ct=replace(failed.ct, status="reconstructing")))
+    history.take(failed)
+    (event,) = (event for event in history.events if "No flat fields." in event.text)
+    assert event.level == "alarm"
     assert banner(snapshot, "fresh", "").level == "plain"
 
 
