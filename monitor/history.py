@@ -112,7 +112,8 @@ class History:
             if warning.kind not in self._open:
                 self._open[warning.kind] = Event(time_s, warning.level, warning.text)
                 self.events.append(self._open[warning.kind])
-            self._open[warning.kind].text = warning.text
+            event = self._open[warning.kind]
+            event.text, event.level = warning.text, warning.level
 
 
 def _advised(advice: Advice) -> Event:

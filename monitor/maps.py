@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import MODES, Context
 from hexlive.monitor.mapview import MapView
-from hexlive.monitor.numbers import NONE, duration, mean_emf, with_sigma
+from hexlive.monitor.numbers import NONE, brief, duration, mean_emf, with_sigma
 from hexlive.reconstruct.emf import REASONS
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import MapView as Pair
@@ -188,7 +188,7 @@ class CountsMap:
         counts = snapshot.compton_counts
         self._view.draw(counts, self._context)
         finite = counts[np.isfinite(counts)]
-        self.widget.say(f"median {np.median(finite):.4g}" if finite.size else NONE)
+        self.widget.say(f"median {brief(float(np.median(finite)))}" if finite.size else NONE)
         self.widget.keep(compton_counts=counts)
 
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QGraphicsRectItem
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import Context
 from hexlive.monitor.levels import balanced_levels, robust_levels, settled, thinned
+from hexlive.monitor.numbers import MANY
 
 BAR_PX: Final = 14
 BAR_AXIS_PX: Final = 64
@@ -79,6 +80,7 @@ class MapView:
         )
         self._card.style_axis(bar.getAxis("right"), label)
         bar.getAxis("right").setWidth(BAR_AXIS_PX if label else BAR_TICKS_PX)
+        _shorten_ticks(bar.getAxis("right"))
         bar.setImageItem(self._image, insert_in=self.plot)
         bar.sigLevelsChangeFinished.connect(self._hold)
         return bar
@@ -179,6 +181,18 @@ class MapView:
         column, row = int(np.floor(point.x())), int(np.floor(point.y()))
         on_map = inside and 0 <= row < self._shape[0] and 0 <= column < self._shape[1]
         self._card.point_out(self._reading(row, column) if on_map else "")
+
+
+def _shorten_ticks(axis: Any) -> None:
+    """Write thousands as k from 10,000 on: a number that does not fit beside a bar is left out."""
+    usual = axis.tickStrings
+
+    def strings(values: list[float], scale: float, spacing: float) -> list[str]:
+        if max(map(abs, values), default=0.0) * scale < MANY:
+            return list(usual(values, scale, spacing))
+        return [f"{value * scale / 1000:.15g}k" for value in values]
+
+    axis.tickStrings = strings  # the bar makes its axis itself
 
 
 def _ticks(count: int) -> list[tuple[int, str]]:

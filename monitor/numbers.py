@@ -8,6 +8,7 @@ from hexlive.stream.model import Snapshot
 
 NONE: Final = "–"
 SECONDS_PER_MINUTE: Final = 60
+MANY: Final = 10_000
 BYTE_UNITS: Final = {"TB": 1e12, "GB": 1e9, "MB": 1e6}
 
 
@@ -38,6 +39,11 @@ def size(n_bytes: int) -> str:
         if n_bytes >= one:
             return f"{n_bytes / one:.3g} {unit}"
     return f"{n_bytes / BYTE_UNITS['MB']:.1f} MB"
+
+
+def brief(count: float) -> str:
+    """A count that has little room: "9,876", and "12.3k" from 10,000 on."""
+    return f"{count:,.0f}" if abs(count) < MANY else f"{count / 1000:.3g}k"
 
 
 def with_sigma(value: float | None, sigma: float | None, percent: bool = True) -> str:

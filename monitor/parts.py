@@ -157,9 +157,12 @@ def _named(curves: dict[str, tuple[NDArray[Any], NDArray[Any]]]) -> dict[str, ND
 
 
 def _emfs(parts: list[PartView]) -> str:
-    """EMF of each part; regions by their numbers, which the legend names."""
+    """EMF of each part, which has to fit on a line; regions by numbers that the legend names."""
+    regions = any(part.name.startswith(REGION) for part in parts)
     found = "   ".join(
-        f"{part.name.removeprefix(REGION)}: {with_sigma(part.emf, part.emf_sigma, percent=False)}"
+        f"{part.name.removeprefix(REGION)}{':' * regions} "
+        f"{with_sigma(part.emf, part.emf_sigma, percent=False)}"
         for part in parts
     )
-    return f"EMF  {found}" if parts else ""
+    found = found.replace(" ± ", "±")
+    return f"EMF  {found}" if regions else found

@@ -4,11 +4,12 @@ import html
 from typing import Final
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from hexlive.monitor.card import PlainLabel
+from hexlive.monitor.card import PlainLabel, font
 from hexlive.monitor.figures import Phrase, Tile, tiles
-from hexlive.monitor.theme import BANNER_PX, MARGIN_PX, Level, Theme
+from hexlive.monitor.theme import BANNER_PX, MARGIN_PX, VALUE_PX, Level, Theme
 from hexlive.stream.model import Snapshot
 
 BADGE_HEIGHT_PX: Final = 58
@@ -21,6 +22,7 @@ TILE_STRETCH: Final = {
     "clusters 1 / 2 / >2 pixels": 7,
 }
 OTHER_TILES: Final = 4
+SMALLEST_PX: Final = 12
 
 
 class Badge(PlainLabel):
@@ -41,16 +43,41 @@ class Badge(PlainLabel):
         self.say(phrase.text)
 
 
+class _Figure(PlainLabel):
+    """A figure that is written smaller where it is long: a number without its end is another."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__("number")
+        self._colours, self._colour, self._size_px = theme.figures, "", VALUE_PX
+        self.setFixedHeight(QFontMetrics(font(VALUE_PX, bold=True)).height())
+
+    def paint(self, level: Level) -> None:
+        """Take the colour of a level."""
+        self._colour = self._colours[level]
+        self._restyle()
+
+    def _fit(self) -> None:
+        needed = QFontMetrics(font(VALUE_PX, bold=True)).horizontalAdvance(self.said)
+        room = self.contentsRect().width()
+        size_px = VALUE_PX if needed <= room else max(SMALLEST_PX, VALUE_PX * room // needed)
+        if size_px != self._size_px:
+            self._size_px = size_px
+            self._restyle()
+        super()._fit()
+
+    def _restyle(self) -> None:
+        self.setStyleSheet(f"color: {self._colour}; font-size: {self._size_px}px;")
+
+
 class _TileView(QFrame):
     """A small label above a large figure."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("card")
-        self._theme = theme
         self._level: Level | None = None
         self._label = PlainLabel("caption")
-        self._value = PlainLabel("number")
+        self._value = _Figure(theme)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN_PX + 4, 4, MARGIN_PX, 4)
         layout.setSpacing(0)
@@ -62,7 +89,7 @@ class _TileView(QFrame):
         self._value.say(tile.value.text)
         if tile.value.level != self._level:
             self._level = tile.value.level
-            self._value.setStyleSheet(f"color: {self._theme.figures[self._level]};")
+            self._value.paint(self._level)
         self.setToolTip(html.escape(tile.hint))
 
 

@@ -1,11 +1,15 @@
 """The screen: banner, figures and pages of panels; and the picture of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import (
     QApplication,
+    QGraphicsItem,
+    QGraphicsView,
     QHBoxLayout,
     QSizePolicy,
     QStackedWidget,
@@ -140,5 +144,20 @@ def picture(screen: Screen, size: tuple[int, int]) -> QPixmap:
     QApplication.processEvents()
     image = QPixmap(width, height)
     image.setDevicePixelRatio(width / DESIGN_WIDTH_PX)
-    screen.render(image)
+    with _painted_afresh(screen):
+        screen.render(image)
     return image
+
+
+@contextmanager
+def _painted_afresh(screen: Screen) -> Iterator[None]:
+    """What items keep is of the size of the window: scaled, an axis loses its minus signs."""
+    none = QGraphicsItem.CacheMode.NoCache
+    views = screen.findChildren(QGraphicsView)
+    kept = {item: item.cacheMode() for view in views for item in view.items()}
+    kept = {item: mode for item, mode in kept.items() if mode != none}
+    for item in kept:
+        item.setCacheMode(none)
+    yield
+    for item, mode in kept.items():
+        item.setCacheMode(mode)

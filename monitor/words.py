@@ -78,6 +78,8 @@ def _alarms(snapshot: Snapshot, freshness: Freshness) -> list[str]:
         alarms.append("NOT RECORDING")
     if disk(health).level == "alarm":
         alarms.append("DISK FULL")
+    if snapshot.ct is not None and snapshot.ct.status == "failed":
+        alarms.append(f"CT {snapshot.ct.scan} FAILED")
     if snapshot.gain_alarm:
         alarms.append("GAIN DRIFT")
     if freshness == "old":
@@ -100,7 +102,12 @@ def notices(snapshot: Snapshot) -> list[Notice]:
             f"{rejected(health).text} rejected. {reasons(health)}",
             "warning",
         ),
-        ("ct", ct and ct.note, f"CT scan {ct.scan}: {ct.note}" if ct else "", "warning"),
+        (
+            "ct",
+            ct and (ct.note or ct.status == "failed"),
+            f"CT scan {ct.scan}: {ct.note or ct.status}" if ct else "",
+            "alarm" if ct and ct.status == "failed" else "warning",
+        ),
     ]
     found = [Notice(kind, shortened(text), level) for kind, is_so, text, level in cases if is_so]
     found += [Notice(f"gap {text[:40]}", shortened(text), "alarm") for text in health.suspicions]
@@ -144,6 +151,8 @@ def progress(snapshot: Snapshot) -> str:
 def _scan(ct: CtView | None) -> list[str]:
     if ct is None or ct.status == "done":
         return []
+    if ct.status == "failed":  # which is among the alarms
+        return [shortened(ct.note)] if ct.note else []
     return [f"CT {ct.scan} {scan_progress(ct)}"]
 
 

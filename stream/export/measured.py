@@ -30,6 +30,7 @@ from hexlive.stream.result_files import opened_result
 CT_COLUMNS: Final = (
     "ra_um", "ra_sigma_um", "rq_um", "rq_sigma_um", "anode_volume_um3", "anode_volume_sigma_um3",
 )  # fmt: skip
+UNDER_WAY: Final = ("frame", "segment", "state", "soc")  # of a mark; below 0 where there is none
 CYCLER_COLUMNS: Final = ("time_s", "voltage_volt", "current_ampere", "capacity_ah")
 
 
@@ -198,6 +199,21 @@ def spectra(path: Path) -> Iterator[tuple[str, NDArray[np.uint32], FloatArray]]:
         for name, group in file["entry"].items():
             if name.startswith("segment_"):
                 yield name, group["counts"][()], group["energy_edges_kev"][()]
+
+
+def marks(path: Path) -> list[dict[str, Any]]:
+    """What people marked, oldest first: label, time, and what was under way, None where nothing."""
+    with opened(path) as file:
+        group = file["entry"].get("marks")
+        if group is None:
+            return []
+        columns = {name: group[name][()].tolist() for name in UNDER_WAY}
+        labels, times_s = group["label"].asstr()[()].tolist(), group["time"][()].tolist()
+    return [
+        {"label": label, "time_s": time_s}
+        | {name: None if values[i] < 0 else values[i] for name, values in columns.items()}
+        for i, (label, time_s) in enumerate(zip(labels, times_s, strict=True))
+    ]
 
 
 def _exposed(group: h5py.Group, config: Config) -> Exposed:

@@ -1,4 +1,4 @@
-"""What ``hexlive export`` writes: tables (trend, rates, components, profiles), spectra, plots."""
+"""What ``hexlive export`` writes: tables (trend, rates, components, marks...), spectra, plots."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from hexlive.reconstruct.compton import FloatArray
 from hexlive.reconstruct.heterogeneity import DIAMETER_MM, heterogeneity
 from hexlive.reconstruct.trend import rates, relative_to
 from hexlive.stream.export.hxt import write_hxt
-from hexlive.stream.export.measured import CT_COLUMNS, Measured, spectra
+from hexlive.stream.export.measured import CT_COLUMNS, Measured, marks, spectra
 from hexlive.stream.export.plots import draw_all
 from hexlive.stream.export.tracking import Tracked, profiles
 from hexlive.stream.files import whole_or_absent
@@ -41,6 +41,8 @@ def products(
     yield write_table(out / "rates.csv", rate_rows(series))
     yield write_table(out / "components.csv", component_rows(measured))
     yield write_table(out / "profiles.csv", profile_rows(measured))
+    if marked := marks(measured.path):
+        yield write_table(out / "marks.csv", marked)
     if hxt:
         for name, counts, edges_kev in spectra(measured.path):
             yield write_hxt(out / f"{name}.hxt", counts, edges_kev, name)

@@ -27,7 +27,7 @@ from hexlive.stream.model import Snapshot, TrendRow
 from hexlive.stream.views import BandsView, LineView, MapView, MarkView, PartView
 
 SIZE = (600, 400)
-HUGE = 3000
+HUGE = 1500
 
 
 def with_maps(snapshot: Snapshot, values: np.ndarray) -> Snapshot:
@@ -231,6 +231,15 @@ def test_a_map_has_row_zero_at_the_top_and_square_pixels(
     top, bottom = (image.mapRectToDevice(QRectF(0, row, 1, 1)) for row in (0, 79))
     assert top.width() == pytest.approx(top.height())
     assert top.y() < bottom.y()
+
+
+def test_a_bar_of_many_counts_keeps_its_numbers(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = CountsMap(Context(DARK))
+    qtbot.addWidget(panel.widget)
+    panel.show(snapshot)
+    axis = panel._view._bar.getAxis("right")
+    assert axis.tickStrings([0.0, 200.0], 1.0, 200.0) == ["0", "200"]
+    assert axis.tickStrings([0.0, 250_000.0], 1.0, 250_000.0) == ["0k", "250k"]
 
 
 def test_undefined_pixels_are_transparent(qtbot: QtBot, snapshot: Snapshot) -> None:

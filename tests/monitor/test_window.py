@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from pyqtgraph import AxisItem
 from PySide6.QtCore import QPoint, QRect
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsView, QWidget
 from pytestqt.qtbot import QtBot
 
+from hexlive.monitor.card import PlainLabel
 from hexlive.monitor.client import Client, Freshness
 from hexlive.monitor.main_window import MonitorWindow
 from hexlive.monitor.panels import PAGES
@@ -134,6 +136,59 @@ def test_a_picture_has_the_size_asked_for(
     screen.show_snapshot(snapshot)
     image = picture(screen, size)
     assert (image.width(), image.height()) == size
+
+
+def test_a_smaller_picture_is_drawn_and_not_scaled(qtbot: QtBot, snapshot: Snapshot) -> None:
+    """Axes keep what they have painted; scaled down, their minus signs went."""
+    screen = Screen()
+    qtbot.addWidget(screen)
+    screen.show_snapshot(snapshot)
+    kept = picture(screen, (1280, 720)).toImage()
+    axes = [
+        item
+        for view in screen.findChildren(QGraphicsView)
+        for item in view.items()
+        if isinstance(item, AxisItem) and item.cacheMode() != QGraphicsItem.CacheMode.NoCache
+    ]
+    assert axes
+    for axis in axes:
+        axis.setCacheMode(QGraphicsItem.CacheMode.NoCache)
+    assert kept == picture(screen, (1280, 720)).toImage()
+
+
+def test_no_figure_is_cut(qtbot: QtBot, snapshot: Snapshot) -> None:
+    """A number without its end is another number."""
+    health = replace(
+        snapshot.health,
+        backlog_ms=123_456.0,
+        frames_expected=94_500_000,
+        frames_received=93_366_000,
+        frames_missing=1_134_000,
+        rejected={"length": 1_234_567},
+    )
+    screen = Screen()
+    qtbot.addWidget(screen)
+    screen.show_snapshot(replace(snapshot, health=health))
+    picture(screen, (1920, 1080))
+    figures = screen.status.widget.findChildren(PlainLabel, "number")
+    assert [figure.text() for figure in figures] == [figure.said for figure in figures]
+    assert {"1,134,000 (1.2 %)", "123,456 ms"} <= {figure.said for figure in figures}
+
+
+def test_captions_of_spectra_are_not_cut(qtbot: QtBot, snapshot: Snapshot) -> None:
+    parts = [replace(part, emf=1.19254, emf_sigma=0.00204) for part in snapshot.parts]
+    screen = Screen()
+    qtbot.addWidget(screen)
+    screen.show_snapshot(replace(snapshot, parts=parts))
+    screen.turn_to("Spectra")
+    picture(screen, (1920, 1080))
+    captions = [
+        label
+        for panel in screen.panels
+        for label in panel.widget.findChildren(PlainLabel, "caption")
+    ]
+    assert any("1.1925±0.0020" in caption.said for caption in captions)
+    assert [caption.text() for caption in captions] == [caption.said for caption in captions]
 
 
 def test_a_flood_is_drawn_at_the_pace_of_the_window(

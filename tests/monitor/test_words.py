@@ -4,7 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from hexlive.monitor.figures import tiles
-from hexlive.monitor.numbers import duration
+from hexlive.monitor.history import History
+from hexlive.monitor.numbers import brief, duration
 from hexlive.monitor.words import age, banner, scan_facts, scan_progress
 from hexlive.stream.model import Snapshot
 
@@ -63,6 +64,20 @@ def test_a_reconstruction_under_way_is_announced(snapshot: Snapshot) -> None:
     assert "CT 4 reconstructing" in banner(busy, "fresh", "").text
 
 
+def test_a_scan_that_failed_alarms_until_the_next(snapshot: Snapshot) -> None:
+    failed = replace(snapshot, ct=replace(snapshot.ct, status="failed", note="No flat fields."))
+    text, level = banner(failed, "fresh", "")
+    assert text.startswith("CT 4 FAILED")
+    assert text.endswith("No flat fields.")
+    assert level == "alarm"
+    history = History()
+    history.take(replace(failed, ct=replace(failed.ct, status="reconstructing")))
+    history.take(failed)
+    (event,) = (event for event in history.events if "No flat fields." in event.text)
+    assert event.level == "alarm"
+    assert banner(snapshot, "fresh", "").level == "plain"
+
+
 def test_an_error_shows_its_reason(snapshot: Snapshot) -> None:
     broken = replace(snapshot, status="error", note="The GPU is gone.")
     text, level = banner(broken, "error", "")
@@ -103,6 +118,13 @@ def test_the_pill_tells_the_age_of_data(
     freshness: str, age_s: float | None, text: str, level: str
 ) -> None:
     assert age(freshness, age_s) == (text, level)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0.0, "0"), (9876.0, "9,876"), (12_345.0, "12.3k"), (270_000.0, "270k")]
+)
+def test_counts_of_a_long_exposure_are_brief(count: float, text: str) -> None:
+    assert brief(count) == text
 
 
 def test_long_ages_are_in_hours() -> None:

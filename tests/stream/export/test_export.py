@@ -14,6 +14,9 @@ from hexlive.stream.commands import experiment as experiment_module
 from hexlive.stream.commands.experiment import Agreement, run_experiment
 from hexlive.stream.export.hxt import read_hxt
 from hexlive.stream.export.measured import read_result
+from hexlive.stream.results import MarksResult
+from hexlive.stream.sinks import _write_marks
+from hexlive.stream.views import MarkView
 
 pytest.importorskip("xraylib", reason="the simulator needs xraylib")
 
@@ -151,6 +154,21 @@ def test_emf_is_relative_to_the_first_state_and_to_the_reference_in_columns_of_t
     assert float(two["emf_over_first_state"]) == pytest.approx(ratio)
     assert (one["emf_relative"], one["emf_relative_sigma"]) == ("", "")
     assert float(one["emf_over_first_state"]) == 1
+
+
+def test_marks_are_a_table_where_there_are_any(experiment, hexlive, tmp_path: Path) -> None:
+    marked = tmp_path / "marked.nxs"
+    shutil.copy(experiment[0] / "result.nxs", marked)
+    known = MarkView(label='a, "b" ✓', time_s=1.5e9, frame=64, segment=2, state=1, soc=0.2)
+    before_all = MarkView(label="early", time_s=1.4e9, frame=None, segment=None, state=None)
+    with h5py.File(marked, "a") as file:
+        _write_marks(file.create_group("entry/marks"), MarksResult(marks=(before_all, known)))
+    code, said = hexlive("export", marked, "--out", tmp_path / "x", "--no-plots")
+    assert code == 0, said
+    early, late = table(tmp_path / "x" / "marks.csv")
+    assert [early[name] for name in ("label", "time_s")] == ["early", "1400000000.0"]
+    assert [early[name] for name in ("frame", "segment", "state", "soc")] == [""] * 4
+    assert list(late.values()) == [known.label, "1500000000.0", "64", "2", "1", "0.2"]
 
 
 def test_maps_of_components_add_up_to_what_the_file_says(experiment) -> None:
