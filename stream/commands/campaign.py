@@ -96,7 +96,9 @@ def _run(made: Campaign, settings: ClusterSettings) -> None:
 
 
 def _show(made: Campaign, out: Path) -> None:
-    """The table at the end; where the results are."""
+    """The table at the end, if anything was begun; where the results are."""
+    if not made.entries():
+        return
     table = Table(box=None, pad_edge=False)
     for heading in ("recording", *NUMBERS, "result"):
         justify: JustifyMethod = "right" if heading in NUMBERS else "left"
