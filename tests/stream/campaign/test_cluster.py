@@ -23,6 +23,17 @@ def test_without_dask_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> 
         pass
 
 
+def test_without_dask_the_command_says_so_and_no_more(
+    hexlive, record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    code, said = hexlive("campaign", record("one.h5"), "--calibrated", "--out", tmp_path / "out")
+    assert code == 1
+    assert said.splitlines() == [
+        "hexlive: A campaign needs distributed: pip install 'hexlive[campaign]'."
+    ]
+
+
 def test_a_scheduler_that_does_not_answer_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, free_addresses: list[str]
 ) -> None:
