@@ -1,6 +1,6 @@
 # make demo    the whole pipeline on a simulated experiment; leaves demo-out/
 # make pictures    the pictures of README.md and docs/, from a simulated experiment; some minutes
-# make test    format, lint, types, import layers, tests
+# make test    format, lint, types, import layers, tests; TEST=--cov for coverage
 # make package    sdist and wheel in dist/, tried in an empty environment without extras
 # make lower-bounds    tests with the oldest releases that pyproject.toml allows; Python 3.11
 # Each does all its own set-up in .venv; the first run takes a few minutes.
@@ -24,7 +24,7 @@ demo: $(VENV)/demo
 	fi
 
 test: check
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest --cov --cov-report=term $(TEST)
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest $(TEST)
 
 check: $(VENV)/test
 	$(BIN)/ruff check .

@@ -59,7 +59,7 @@ class Endpoint:
         bind: bool,
         high_water_mark: int,
         linger_ms: int = 0,
-        max_message_bytes: int = MAX_PART_BYTES,
+        max_message_bytes: int | None = None,
         keys: Path | None = None,
     ) -> None:
         bind = {"@": True, ">": False}.get(address[:1], bind)
@@ -68,7 +68,7 @@ class Endpoint:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(kind)
         self.socket.hwm = high_water_mark  # ZeroMQ heeds options only before bind or connect
-        self.socket.maxmsgsize = max_message_bytes
+        self.socket.maxmsgsize = max_message_bytes or MAX_PART_BYTES
         # A sender queues only for a peer that is there. A receiver would throw away what it has not
         # read when its peer leaves.
         self.socket.immediate = kind == zmq.PUSH
