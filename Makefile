@@ -51,13 +51,15 @@ lower-bounds:
 gpu-check:
 	@.ci/gpu-check $(PYTHON)
 
-# All suites in short, three at full length, and the tables of the documents from them: 20 minutes.
+# All suites in short, five at full length, and the tables of the documents from them: 20 minutes.
 RESULTS := benchmarks/results
 figures: $(VENV)/test
 	$(BIN)/hexlive bench --json $(RESULTS)/CPU.json
 	$(BIN)/hexlive bench throughput --json $(RESULTS)/CPU-throughput.json
 	$(BIN)/hexlive bench reconstruct --ct-turns 3 --json $(RESULTS)/CPU-reconstruct.json
 	$(BIN)/hexlive bench ct --json $(RESULTS)/CPU-ct.json
+	$(BIN)/hexlive bench modules --json $(RESULTS)/CPU-modules.json
+	$(BIN)/hexlive bench monitor --reports 20 --json $(RESULTS)/CPU-monitor.json
 	$(BIN)/python -m hexlive.benchmarks.readme README.md $(RESULTS)/CPU.json
 	$(BIN)/python -m hexlive.benchmarks.readme docs/performance.md $(RESULTS)/CPU.json $(RESULTS)/CPU-*.json
 
