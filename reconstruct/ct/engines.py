@@ -103,7 +103,8 @@ class Engine:
         offsets_px
             ``(rows,)``: by how much the axis of each row lies beside ``geometry.centre_px``.
         out
-            Where slices are put: memory that was used before is quicker than new.
+            ``(rows or more, size, size)``, where slices are put: memory that was used before is
+            quicker than new.
 
         Raises
         ------
@@ -118,7 +119,9 @@ class Engine:
             )
         back_project, xp = self._back_project, self._back_project.xp
         size = self.geometry.size
-        volume = np.empty((len(sinogram), size, size), np.float32) if out is None else out
+        if out is None:
+            out = np.empty((len(sinogram), size, size), np.float32)
+        volume = out[: len(sinogram)]
         for first in range(0, len(sinogram), back_project.rows_at_once):
             part = slice(first, first + back_project.rows_at_once)
             offsets = None if offsets_px is None else offsets_px[part]

@@ -178,3 +178,17 @@ def test_a_missing_library_is_named_with_what_to_install(monkeypatch, disks, eng
 def test_impossible_geometry_is_refused(disks, angles_rad, centre_px, sentence):
     with pytest.raises(ValueError, match=sentence):
         fbp(disks.sinogram(ANGLES, 47.5, 96), angles_rad, centre_px)
+
+
+@pytest.mark.parametrize("name", ["fourier", "numba"])
+def test_slices_go_where_they_are_wanted(name):
+    angles_rad = np.arange(60) * np.pi / 60
+    sinogram = np.random.default_rng(2).random((3, 60, 40), dtype=np.float32)
+    engine = open_engine(name, Geometry(angles_rad=angles_rad, centre_px=19.5, columns=40))
+    room = np.full((5, 40, 40), np.nan, np.float32)
+    made = engine(sinogram, out=room)
+    np.testing.assert_array_equal(made, engine(sinogram))
+    np.testing.assert_array_equal(room[:3], made)
+    assert np.isnan(room[3:]).all()
+    alone = engine(sinogram[:1], out=room)
+    np.testing.assert_allclose(alone, engine(sinogram)[:1], atol=1e-5)
