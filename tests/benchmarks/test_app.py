@@ -15,7 +15,7 @@ COLUMNS = (Column(key="length", heading="length", unit="s"),)
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+def bench(monkeypatch: pytest.MonkeyPatch, call_bench, tmp_path: Path):
     """The program with two suites, of which one cannot be imported; its exit code and words."""
 
     def add_options(parser: ArgumentParser) -> None:
@@ -29,16 +29,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     monkeypatch.setattr(app, "SUITES", {"here": "here", "elsewhere": "not_installed"})
     monkeypatch.chdir(tmp_path)
 
-    def program(*words: object) -> tuple[object, str]:
-        monkeypatch.setattr("sys.argv", ["bench", *map(str, words)])
-        ended: object = None
-        try:
-            app.main()
-        except SystemExit as exit_:
-            ended = exit_.code
-        return ended, capsys.readouterr().out
-
-    return program
+    return call_bench
 
 
 @pytest.mark.parametrize(

@@ -30,22 +30,10 @@ Bench = Callable[..., tuple[object, str]]
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    """Run the program; give back what it ended with (None: success) and what it printed."""
-
+def bench(monkeypatch: pytest.MonkeyPatch, call_bench: Bench) -> Bench:
+    """The program, which does not wait for steady figures."""
     monkeypatch.setattr(reconstruct, "STEADY_S", 0.01)
-
-    def run(*words: object) -> tuple[object, str]:
-        monkeypatch.setattr("sys.argv", ["bench", *map(str, words)])
-        ended: object = None
-        try:
-            app.main()
-        except SystemExit as exit_:
-            ended = exit_.code
-        said = capsys.readouterr()
-        return ended, said.out + said.err
-
-    return run
+    return call_bench
 
 
 @pytest.fixture
