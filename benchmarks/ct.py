@@ -22,11 +22,11 @@ from hexlive.reconstruct.ct.geometry import field_of_view
 from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.config import Config, StreamSettings
 from hexlive.stream.inputs import live_source
-from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import CtResult
 from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.views import CtView
 
 MS: Final = 1e-3
 PATIENCE_S: Final = 600.0

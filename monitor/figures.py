@@ -4,8 +4,8 @@ from typing import Final, NamedTuple
 
 from hexlive.monitor.numbers import NONE, duration, rounded, size
 from hexlive.monitor.theme import Level
-from hexlive.stream.model import Health, Snapshot
-from hexlive.stream.views import TargetView
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import Health, TargetView
 
 OCCUPANCY_WARNING: Final = 0.10
 BACKLOG_WARNING_MS: Final = 1000.0

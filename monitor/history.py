@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from hexlive.monitor.figures import shortened
 from hexlive.monitor.theme import Level
 from hexlive.monitor.words import Notice, notices, region_name
-from hexlive.stream.model import Advice, AdviceList, Snapshot
+from hexlive.stream.model import AdviceList, Snapshot
+from hexlive.stream.views import Advice
 
 MOST_EXPOSURES: Final = 32
 MOST_SAMPLES: Final = 7200

@@ -13,7 +13,8 @@ from hexlive.monitor.context import Context
 from hexlive.monitor.levels import length_label, robust_levels, scale_bar_um, thinned
 from hexlive.monitor.theme import LABEL_PX
 from hexlive.monitor.words import scan_facts, scan_progress
-from hexlive.stream.model import CtView, Snapshot
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import CtView
 
 BAR_WIDTH_PX: Final = 4
 MARGIN: Final = 0.05

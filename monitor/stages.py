@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QLabel
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import Context
 from hexlive.monitor.slices import SliceView
-from hexlive.stream.model import CtView, Snapshot
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import CtView
 
 # Gray, yellow, dark blue, green and red of Huang et al. (2024) for I to V, then two more; the blue
 # is lighter than theirs, so that it can be told from a dark screen. With the text that is read on

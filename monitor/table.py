@@ -12,7 +12,8 @@ from hexlive.monitor.card import Card
 from hexlive.monitor.context import Context
 from hexlive.monitor.numbers import NONE, size, with_sigma
 from hexlive.monitor.topography import UM3_PER_MM3
-from hexlive.stream.model import Health, Snapshot
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import Health
 
 COMPONENTS: Final = ("anode", "electrolyte", "cathode")
 STATE_COLUMNS: Final = (

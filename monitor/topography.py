@@ -10,7 +10,8 @@ from hexlive.monitor.context import Context
 from hexlive.monitor.levels import balanced_levels, robust_levels, thinned
 from hexlive.monitor.mapview import BAR_AXIS_PX, BAR_PX, DIVERGING
 from hexlive.monitor.slices import SliceView
-from hexlive.stream.model import CtView, Snapshot
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import CtView
 
 UM3_PER_MM3: Final = 1e9
 

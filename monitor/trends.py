@@ -17,8 +17,8 @@ from hexlive.monitor.numbers import NONE, rounded
 from hexlive.monitor.parts import REGION
 from hexlive.monitor.theme import LABEL_PX
 from hexlive.monitor.words import SEPARATOR
-from hexlive.stream.model import Snapshot, TrendRow
-from hexlive.stream.views import MarkView
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import MarkView, TrendRow
 
 FloatArray = NDArray[np.float64]
 

@@ -15,7 +15,8 @@ from hexlive.monitor.figures import (
 )
 from hexlive.monitor.numbers import duration, rounded
 from hexlive.monitor.theme import Level
-from hexlive.stream.model import CtView, Snapshot
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import CtView
 
 REGIONS: Final = {1: "cathode", 2: "interphase", 3: "anode"}
 SEPARATOR: Final = " · "

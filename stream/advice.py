@@ -10,9 +10,9 @@ from typing import Final, Literal
 from hexlive.reconstruct.compton import FloatArray
 from hexlive.stream.config import Config
 from hexlive.stream.drift import DriftResult
-from hexlive.stream.model import Advice
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import ComptonResult, CtResult
+from hexlive.stream.views import Advice
 
 PERCENT: Final = 100.0
 # Whoever finds these says so in the log itself.

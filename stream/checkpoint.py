@@ -25,8 +25,8 @@ from hexlive.stream.config import (
 from hexlive.stream.files import FileError, whole_or_absent
 from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.kept_exposures import REMEDY, damaged, read_scan_view
-from hexlive.stream.model import CtView
 from hexlive.stream.recorder import scan_name
+from hexlive.stream.views import CtView
 
 SUFFIX: Final = ".checkpoint"
 RUN: Final = "run.json"

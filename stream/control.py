@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
-from hexlive.stream.model import MarkLabel, Series
+from hexlive.stream.scalars import MarkLabel, Series
 from hexlive.stream.wire import WireError
 
 MAX_BYTES: Final = 4096

@@ -7,11 +7,12 @@ from typing import Final
 from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.live_scan import LiveScan, ScanError
 from hexlive.stream.live_slice import LiveScanSettings
-from hexlive.stream.model import CtView, Message, Projections, ScanEnd, ScanStart, Start
+from hexlive.stream.model import Message, Projections, ScanEnd, ScanStart, Start
 from hexlive.stream.reconstruction import warm_up
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import CtResult
 from hexlive.stream.scan_course import ScanCourse
+from hexlive.stream.views import CtView
 from hexlive.stream.worker import Worker
 
 SLICER_NICENESS: Final = 5

@@ -11,10 +11,10 @@ from hexlive.reconstruct.compton import peak_kev
 from hexlive.reconstruct.emf import EmfResult
 from hexlive.reconstruct.heterogeneity import DIAMETER_MM, heterogeneity, sheet_position_mm
 from hexlive.stream.drift import DriftResult
-from hexlive.stream.model import CtView
 from hexlive.stream.results import ComptonResult, Relative
 from hexlive.stream.views import (
     BandsView,
+    CtView,
     LineView,
     MapView,
     PartView,

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.stream.model import CtView, Snapshot
-from hexlive.stream.views import BandsView, MapView, PartView
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import BandsView, CtView, MapView, PartView
 
 Array = NDArray[Any]
 

@@ -20,8 +20,8 @@ from hexlive.stream.disk import new_hdf5
 from hexlive.stream.exposure import Range, Totals
 from hexlive.stream.files import FileError, opened, whole_or_absent
 from hexlive.stream.ledger import LedgerState
-from hexlive.stream.model import CtView, Frames, Message, Segment
-from hexlive.stream.views import MarkView
+from hexlive.stream.model import Frames, Message, Segment
+from hexlive.stream.views import CtView, MarkView
 
 REMEDY: Final = "hexlive run --fresh keeps it aside and starts anew"
 Arrays = dict[str, NDArray[Any]]

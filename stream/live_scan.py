@@ -14,10 +14,11 @@ import numpy as np
 
 from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.live_slice import LiveLeg, LiveScanSettings
-from hexlive.stream.model import CtView, Projections, ScanStart
+from hexlive.stream.model import Projections, ScanStart
 from hexlive.stream.nxtomo import PROJECTION
 from hexlive.stream.scan_course import ScanCourse
 from hexlive.stream.spool import ScanSpool
+from hexlive.stream.views import CtView
 from hexlive.stream.worker import Worker, failed
 
 MIN_PROJECTIONS: Final = 8

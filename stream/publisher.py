@@ -17,11 +17,12 @@ from hexlive.stream import display as made
 from hexlive.stream.advice import Adviser
 from hexlive.stream.config import Config
 from hexlive.stream.drift import DriftResult
-from hexlive.stream.model import Advice, AdviceList, CtView, Health, Snapshot
+from hexlive.stream.model import AdviceList, Snapshot
 from hexlive.stream.pipeline import Report
 from hexlive.stream.recorder import Written
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult, MarksResult
 from hexlive.stream.sockets import MB, Endpoint
+from hexlive.stream.views import Advice, CtView, Health
 from hexlive.stream.wire import encode
 
 QUEUED_MESSAGES: Final = 4  # two snapshots, each with its advice

@@ -21,7 +21,7 @@ from hexlive.stream.frame_layout import (
     open_frames,
 )
 from hexlive.stream.interop.stacks import FrameStack, cut_into_blocks, find_stack
-from hexlive.stream.model import AnyMessage, Count, End, Frames, Projections, Segment, Start
+from hexlive.stream.model import AnyMessage, End, Frames, Projections, Segment, Start
 from hexlive.stream.places import PlaceReader, places
 from hexlive.stream.recorder import (
     BATCH_POSITION,
@@ -29,6 +29,7 @@ from hexlive.stream.recorder import (
     MESSAGE_POSITION,
     scan_name,
 )
+from hexlive.stream.scalars import Count
 from hexlive.stream.unpacking import RowReader
 from hexlive.stream.wire import WireError, decode
 

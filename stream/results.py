@@ -25,9 +25,9 @@ from hexlive.reconstruct.pooling import (
 )
 from hexlive.reconstruct.profile import Profile
 from hexlive.stream.config import Config
-from hexlive.stream.model import CtView, Segment, TrendRow
+from hexlive.stream.model import Segment
 from hexlive.stream.recent import Recent
-from hexlive.stream.views import MarkView
+from hexlive.stream.views import CtView, MarkView, TrendRow
 
 OF_MASK: Final = " (CT)"  # behind the name of a mask in a trend
 

@@ -17,13 +17,13 @@ import msgspec
 
 from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.reconstruct.volumes.morphology import MAX_STAGES
-from hexlive.stream.model import CtView
 from hexlive.stream.reconstruction import (
     compare_stages,
     measure_volume,
     preview_file,
     reconstruct_file,
 )
+from hexlive.stream.views import CtView
 from hexlive.stream.worker import Worker, failed
 
 ATTEMPTS: Final = 2

@@ -21,7 +21,7 @@ from hexlive.stream.ledger import Ledger
 from hexlive.stream.listing import Listing
 from hexlive.stream.listing_map import recorded_listing
 from hexlive.stream.marks import MarkReducer
-from hexlive.stream.model import CtView, Message
+from hexlive.stream.model import Message
 from hexlive.stream.notes import OccupancyWatch
 from hexlive.stream.pipeline import Pace, Reducer, Report, Sink, Source, run
 from hexlive.stream.provenance import made_with, provenance
@@ -32,6 +32,7 @@ from hexlive.stream.resume import Continuation
 from hexlive.stream.sinks import ResultFile, Thinned
 from hexlive.stream.stopping import Stop
 from hexlive.stream.supervision import Guarded, display_leg
+from hexlive.stream.views import CtView
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -19,11 +19,11 @@ from hexlive.stream.ct_pooling import ANODE_REGION
 from hexlive.stream.disk import claim
 from hexlive.stream.drift import DriftResult, write_drift
 from hexlive.stream.files import FileError, new_group, part_of, publish, require_room
-from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report, Sink
 from hexlive.stream.recorder import scan_name
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult, MarksResult
 from hexlive.stream.segments import mark_plot, write_arrays, write_segment
+from hexlive.stream.views import CtView
 
 CT_NUMBERS: Final = (
     "ra_um", "ra_sigma_um", "rq_um", "rq_sigma_um", "anode_volume_um3", "anode_volume_sigma_um3",

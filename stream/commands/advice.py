@@ -12,9 +12,10 @@ import typer
 import zmq
 
 from hexlive.stream.commands.options import KeysFolder
-from hexlive.stream.model import Advice, AdviceList
+from hexlive.stream.model import AdviceList
 from hexlive.stream.sockets import POLL_MS, Endpoint
 from hexlive.stream.stopping import Stop, stop_on_signals
+from hexlive.stream.views import Advice
 from hexlive.stream.wire import WireError, decode
 
 TOPIC = b'{"type":"advice"'

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hexlive.stream.logs import as_event
-from hexlive.stream.model import CtView
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import CtResult
+from hexlive.stream.views import CtView
 
 _console = Console(stderr=True, highlight=False)
 

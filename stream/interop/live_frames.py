@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hexlive.stream.interop.blobs import Shape, Unpacker
 from hexlive.stream.interop.energies import MAX_ADU, as_adu
-from hexlive.stream.model import Count, Side
+from hexlive.stream.scalars import Count, Side
 from hexlive.stream.wire import Buffer, WireError
 
 MAX_HEADER_BYTES: Final = 16 << 10

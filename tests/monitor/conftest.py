@@ -11,9 +11,11 @@ import pytest
 import zmq
 
 from hexlive.reconstruct.compton import peak_kev
-from hexlive.stream.model import CtView, Health, Segment, Snapshot, TrendRow
+from hexlive.stream.model import Segment, Snapshot
 from hexlive.stream.views import (
     BandsView,
+    CtView,
+    Health,
     LineView,
     MapView,
     MarkView,
@@ -21,6 +23,7 @@ from hexlive.stream.views import (
     RelativeView,
     ScanView,
     TargetView,
+    TrendRow,
     UnevenView,
 )
 from hexlive.stream.wire import encode

@@ -26,8 +26,9 @@ from hexlive.stream.control import (
     decode_command,
     encode,
 )
-from hexlive.stream.model import Advice, AdviceList, Snapshot
+from hexlive.stream.model import AdviceList, Snapshot
 from hexlive.stream.sockets import AddressError
+from hexlive.stream.views import Advice
 
 PATIENCE_MS = 10_000
 YES, NO = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No

@@ -23,8 +23,8 @@ from hexlive.monitor.stages import COLOURS, StagesPanel, cut_out
 from hexlive.monitor.theme import DARK
 from hexlive.monitor.trends import TrendPanel, to_target
 from hexlive.monitor.uneven import UnevenTable
-from hexlive.stream.model import Snapshot, TrendRow
-from hexlive.stream.views import BandsView, LineView, MapView, MarkView, PartView
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import BandsView, LineView, MapView, MarkView, PartView, TrendRow
 
 SIZE = (600, 400)
 HUGE = 1500

@@ -25,11 +25,12 @@ from hexlive.stream.config import AdviceSettings, Config
 from hexlive.stream.drift import DriftReducer, DriftResult
 from hexlive.stream.exposure import Totals
 from hexlive.stream.ledger import Ledger
-from hexlive.stream.model import Advice, AdviceList, AnyMessage, Segment
+from hexlive.stream.model import AdviceList, AnyMessage, Segment
 from hexlive.stream.pipeline import Pace, Report, run
 from hexlive.stream.reducers import ComptonReducer
 from hexlive.stream.sending import ZmqSender
 from hexlive.stream.stopping import Stop
+from hexlive.stream.views import Advice
 from hexlive.stream.wire import decode, encode
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "next_height.py"

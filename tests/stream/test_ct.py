@@ -15,9 +15,10 @@ import pytest
 from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream.ct import TomographyReducer
 from hexlive.stream.live_slice import LiveScanSettings
-from hexlive.stream.model import AnyMessage, CtView, Projections, ScanEnd, ScanStart, Start
+from hexlive.stream.model import AnyMessage, Projections, ScanEnd, ScanStart, Start
 from hexlive.stream.nxtomo import ScanGroup
 from hexlive.stream.scan_course import ScanCourse
+from hexlive.stream.views import CtView
 from hexlive.stream.volumes import opened_volume
 from hexlive.stream.worker import Progress, Worker
 

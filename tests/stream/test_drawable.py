@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from hexlive.stream.drawable import drawable
-from hexlive.stream.model import CtView, Health, Snapshot
-from hexlive.stream.views import BandsView, MapView, PartView, RelativeView
+from hexlive.stream.model import Snapshot
+from hexlive.stream.views import BandsView, CtView, Health, MapView, PartView, RelativeView
 from hexlive.stream.wire import WireError, decode, encode
 
 SHAPE, N_BINS, N_POINTS = (6, 5), 8, 7

@@ -10,10 +10,11 @@ import zmq
 from hexlive.monitor.client import Client
 from hexlive.stream.config import Config
 from hexlive.stream.display import bands
-from hexlive.stream.model import CtView, Snapshot
+from hexlive.stream.model import Snapshot
 from hexlive.stream.publisher import MAX_SLICE_PX, thinned
 from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.sockets import AddressError
+from hexlive.stream.views import CtView
 
 PATIENCE_S = 20.0
 

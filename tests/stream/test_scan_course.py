@@ -13,10 +13,10 @@ from hexlive.benchmarks.ellipses import Ellipse, Ellipses
 from hexlive.reconstruct.ct.scan import Scan
 from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream import reconstruction
-from hexlive.stream.model import CtView
 from hexlive.stream.nxtomo import write_scan
 from hexlive.stream.reconstruction import preview_file, reconstruct_file
 from hexlive.stream.scan_course import ScanCourse
+from hexlive.stream.views import CtView
 from hexlive.stream.worker import Progress
 
 COLUMNS, ROWS, N_ANGLES, CENTRE_PX, SIDE = 120, 24, 90, 61.5, 3

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from hexlive.stream.commands import console
 from hexlive.stream.exposure import Totals
-from hexlive.stream.model import CtView
 from hexlive.stream.results import CtResult
+from hexlive.stream.views import CtView
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
