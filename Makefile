@@ -56,7 +56,7 @@ RESULTS := benchmarks/results
 figures: $(VENV)/test
 	$(BIN)/hexlive bench --json $(RESULTS)/CPU.json
 	$(BIN)/hexlive bench throughput --json $(RESULTS)/CPU-throughput.json
-	$(BIN)/hexlive bench reconstruct --ct-turns 3 --json $(RESULTS)/CPU-reconstruct.json
+	$(BIN)/hexlive bench reconstruct --ct-turns 3 --all-rmse --json $(RESULTS)/CPU-reconstruct.json
 	$(BIN)/hexlive bench ct --json $(RESULTS)/CPU-ct.json
 	$(BIN)/hexlive bench modules --json $(RESULTS)/CPU-modules.json
 	$(BIN)/hexlive bench monitor --reports 20 --json $(RESULTS)/CPU-monitor.json

@@ -128,7 +128,10 @@ def _scikit_image(angles_rad: NDArray[np.float64], columns: int) -> Reconstructo
 
 
 def _algotom_fbp(angles_rad: NDArray[np.float64], columns: int) -> Reconstructor:
-    return Reconstructor(run=_algotom("fbp_reconstruction", angles_rad, columns, gpu=False))
+    """Padded by half on each side: of the default, 150 columns, large slices are shaded."""
+    return Reconstructor(
+        run=_algotom("fbp_reconstruction", angles_rad, columns, gpu=False, pad=columns // 2)
+    )
 
 
 def _algotom_dfi(angles_rad: NDArray[np.float64], columns: int) -> Reconstructor:
