@@ -50,7 +50,7 @@ class Order:
     files
         The recordings.
     out
-        Folder of the results; it is there.
+        Folder of the results; it is there when the campaign runs.
     config, explicit
         The configuration, and whether somebody stated it.
     calibration

@@ -32,6 +32,7 @@ def test_without_dask_the_command_says_so_and_no_more(
     assert said.splitlines() == [
         "hexlive: A campaign needs distributed: pip install 'hexlive[campaign]'."
     ]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(
