@@ -145,7 +145,8 @@ def test_a_file_that_cannot_be_used_is_one_sentence_and_the_others_are_done(
     assert "text.h5 is not a readable HDF5 file" in entries[1].sentence
     assert "There is no file" in entries[2].sentence
     assert not any("\n" in entry.sentence for entry in entries)
-    assert [path.parent.name for path in order.out.rglob("*.nxs*")] == ["good"]
+    assert sorted(path.name for path in order.out.iterdir()) == ["campaign.json", "good"]
+    assert [path.name for path in (order.out / "good").iterdir()] == ["result.nxs"]
 
 
 def test_a_stopped_campaign_goes_on_where_it_was(order, client, record) -> None:

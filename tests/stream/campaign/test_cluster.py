@@ -47,6 +47,18 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(
         pass
 
 
+def test_workers_of_a_machine_without_a_gpu_are_not_started_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("distributed", reason="pip install 'hexlive[campaign]'")
+    monkeypatch.setattr(cluster, "find_gpu", lambda: (False, "none is to be seen"))
+    with (
+        pytest.raises(ClusterError, match=r"have no GPU to count on: none is to be seen\."),
+        open_cluster(ClusterSettings(gpu=True)),
+    ):
+        pass
+
+
 def test_wrong_use_is_said(hexlive, record, calibration_file, tmp_path: Path) -> None:
     path, out = record("a.h5"), tmp_path / "out"
     code, said = hexlive("campaign", path, "--out", out)
