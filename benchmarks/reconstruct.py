@@ -34,6 +34,7 @@ QUICK: Final = {"size": [(512, 720)], "ct_turns": 2, "block_rows": 64}
 GPU_ENGINES: Final = ("fourier-gpu", "astra")
 WARM_UP_ROWS: Final = 16
 MIB: Final = 1 << 20
+MB: Final = 1_000_000
 COLUMNS: Final = (
     Column(key="columns", heading="columns", given=True),
     Column(key="angles", heading="angles", given=True),
@@ -252,9 +253,9 @@ def _chunks_note(case: Case) -> str:
         run = pool.submit(reconstruct_in_chunks, case.columns, case.n_angles).result()
     peak = "a peak that this system does not tell"
     if run.peak_bytes is not None:
-        peak = f"{run.peak_bytes / MIB:.0f} MiB at most"
+        peak = f"{run.peak_bytes / MB:.0f} MB at most"
     return (
         f"{run.rows} rows of {case.columns} columns and {case.n_angles} angles in {run.chunks} "
-        f"chunks of {run.chunk_rows} within {run.limit_mb:.0f} MiB took {peak}; the engine is "
+        f"chunks of {run.chunk_rows} within {run.limit_mb:.0f} MB took {peak}; the engine is "
         f"{run.engine_reason}"
     )

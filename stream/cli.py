@@ -3,8 +3,9 @@
 import logging
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -19,6 +20,7 @@ from hexlive.stream.keys import make_keys
 from hexlive.stream.listening import examine_stream
 from hexlive.stream.logs import LogStyle, as_event, begin
 
+DEBUG: Final = "--debug"
 app = typer.Typer(
     help="Live Compton and electron-momentum maps, and CT at scan end, from a HEXITEC stream.",
     no_args_is_help=True,
@@ -41,14 +43,25 @@ app.command()(register)
 app.command()(export.export)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"hexlive {version('hexlive')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Say which this is.", callback=_version, is_eager=True)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option(DEBUG, help="Show where an error came from; anywhere in the line.")
+    ] = False,
     log: Annotated[
         LogStyle, typer.Option(help="Events as text, or as one JSON object per line.")
     ] = LogStyle.text,
 ) -> None:
-    """Options of every command, in front of it; main() looks for --debug anywhere."""
+    """Options of every command, in front of it."""
     begin(log)
 
 
@@ -69,7 +82,8 @@ def monitor(
     Example: hexlive monitor tcp://127.0.0.1:5556
     """
     command = monitor_command(address, snapshot, timeout_s, keys)
-    raise typer.Exit(subprocess.call([*command, *context.args]))
+    debug = [DEBUG] if DEBUG in sys.argv else []
+    raise typer.Exit(subprocess.call([*command, *context.args, *debug]))
 
 
 def monitor_command(
@@ -140,17 +154,17 @@ def main() -> None:
     """Run the command line; errors are one sentence and exit code 1 (2 for wrong use)."""
     begin(LogStyle.text)
     try:
-        app()
+        app([word for word in sys.argv[1:] if word != DEBUG])
     except KeyboardInterrupt:
         _fail("Interrupted.")
     except (ValueError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
         _fail(str(error) or "Out of memory.")
     except Exception as error:  # a defect; its name and --debug help more than a page of trace
-        _fail(f"Unexpected {type(error).__name__}: {error}; --debug shows where.")
+        _fail(f"Unexpected {type(error).__name__}: {error}; {DEBUG} shows where.")
 
 
 def _fail(sentence: str) -> None:
-    if "--debug" in sys.argv:
+    if DEBUG in sys.argv:
         raise
     if not as_event(logging.ERROR, sentence):
         print(f"hexlive: {sentence}", file=sys.stderr)

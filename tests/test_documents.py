@@ -32,6 +32,7 @@ TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TABLE = re.compile(r"^\[(.+?)\](.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
 KEY = re.compile(r"^(?:# )?(\w+) = ", re.MULTILINE)
 COMMAND = re.compile(r"^hexlive +([^#\n]+)", re.MULTILINE)
+EXAMPLE = re.compile(r"^Example: hexlive[ -](.+)", re.MULTILINE)
 SPAN = re.compile(r"(?<!`)`hexlive ([^`]+)`")
 COMMANDS = typer.main.get_command(app).commands
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
@@ -100,6 +101,15 @@ def test_every_key_of_the_configuration_is_in_the_formats():
     (text,) = TOML.findall((ROOT / "docs" / "formats.md").read_text())
     said = [f"{table}.{key}" for table, lines in TABLE.findall(text) for key in KEY.findall(lines)]
     assert sorted(said) == sorted(keys(Config))
+
+
+@pytest.mark.parametrize("program", [app, monitor_app])
+def test_every_command_has_an_example_of_what_exists(program):
+    commands = [c for c in leaves(typer.main.get_command(program)) if not hasattr(c, "commands")]
+    examples = {command.name: EXAMPLE.findall(command.help) for command in commands}
+    assert not [name for name, found in examples.items() if not found]
+    said = "; hexlive ".join(text for found in examples.values() for text in found)
+    assert not [line for line in said.split("; hexlive ") if not exists(line.split())]
 
 
 @pytest.mark.parametrize("program", [app, monitor_app])

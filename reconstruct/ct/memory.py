@@ -14,15 +14,15 @@ from typing import Final
 
 from hexlive.reconstruct.ct.geometry import Geometry
 
-MIB: Final = 1 << 20
-PROGRAM_BYTES: Final = 350 * MIB  # Python with NumPy, SciPy, numba and HDF5
+MB: Final = 1_000_000
+PROGRAM_BYTES: Final = 370 * MB  # Python with NumPy, SciPy, numba and HDF5
 MAX_ROWS: Final = 128  # of a chunk: larger ones only make the progress coarse
 SAMPLED_ROWS: Final = 16  # to find the axis
 SAMPLE_COPIES: Final = 6  # counts, line integrals, by row, sorted, smoothed and a part of these
 
 
 def needed_mb(geometry: Geometry, working_bytes: int, rows_beside: int, n_rows: int) -> float:
-    """Memory that a reconstruction takes in chunks of so many rows, MiB.
+    """Memory that a reconstruction takes in chunks of so many rows, MB.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def needed_mb(geometry: Geometry, working_bytes: int, rows_beside: int, n_rows: 
     sinogram_bytes = 4 * len(geometry.angles_rad) * geometry.columns
     per_row = 2 * sinogram_bytes + 2 * 4 * geometry.size**2
     beside = 2 * 2 * rows_beside * sinogram_bytes
-    return (PROGRAM_BYTES + working_bytes + beside + n_rows * per_row) / MIB
+    return (PROGRAM_BYTES + working_bytes + beside + n_rows * per_row) / MB
 
 
 def chunk_rows(geometry: Geometry, working_bytes: int, rows_beside: int, memory_mb: float) -> int:
@@ -49,7 +49,8 @@ def chunk_rows(geometry: Geometry, working_bytes: int, rows_beside: int, memory_
     if one_mb > memory_mb:
         raise ValueError(
             f"tomography.memory_mb = {memory_mb:g} is too little: one row of "
-            f"{len(geometry.angles_rad)} angles and {geometry.columns} columns takes {one_mb:.0f}."
+            f"{len(geometry.angles_rad)} angles and {geometry.columns} columns takes "
+            f"{one_mb:.0f} MB."
         )
     return min(int((memory_mb - none_mb) / (one_mb - none_mb)), MAX_ROWS)
 
@@ -57,4 +58,4 @@ def chunk_rows(geometry: Geometry, working_bytes: int, rows_beside: int, memory_
 def sample_rows(n_angles: int, columns: int, memory_mb: float) -> int:
     """Rows from which the axis is found."""
     per_row = SAMPLE_COPIES * 4 * n_angles * columns
-    return max(1, min(SAMPLED_ROWS, int((memory_mb * MIB - PROGRAM_BYTES) / per_row)))
+    return max(1, min(SAMPLED_ROWS, int((memory_mb * MB - PROGRAM_BYTES) / per_row)))

@@ -8,7 +8,7 @@ from hexlive.reconstruct.ct.engines import EngineName
 from hexlive.reconstruct.ct.rings import WIDTH_PX, RingMethod
 from hexlive.reconstruct.volumes.surface_settings import SurfaceSettings
 
-MEMORY_MB: Final = 4096.0
+MEMORY_MB: Final = 4000.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class TomographySettings:
     pixel_um
         Pixel size at the sample, where the scan does not say it.
     memory_mb
-        What a reconstruction may take, MiB, besides flats, darks and a volume that is kept whole.
+        What a reconstruction may take, MB, besides flats, darks and a volume that is kept whole.
     surface
         How the anode's surface is found in the volume.
     watch

@@ -66,7 +66,7 @@ class Book:
     Parameters
     ----------
     folder
-        Of the campaign; it is there.
+        Of the campaign; it is there when something is put.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from hexlive.kernels.cpu import available_cores
+from hexlive.kernels.cupy_device import find_gpu
 from hexlive.stream.campaign.local_worker import silence
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def open_cluster(settings: ClusterSettings) -> "Iterator[Client]":
     Raises
     ------
     ClusterError
-        Dask is not installed, the scheduler does not answer, or there is no such worker.
+        Dask is not installed, the scheduler does not answer, or there is no such worker or GPU.
     """
     try:
         import dask
@@ -96,6 +97,10 @@ def _scheduler(settings: ClusterSettings) -> Iterator[Any]:
         return
     from distributed import LocalCluster
 
+    if settings.gpu:
+        usable, detail = find_gpu()
+        if not usable:
+            raise ClusterError(f"The workers of this machine have no GPU to count on: {detail}.")
     silence()
     n_workers = settings.workers or (1 if settings.gpu else available_cores())
     with (

@@ -8,6 +8,7 @@ session that ``hexlive process`` runs, on an outline of the recording and the su
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -50,7 +51,7 @@ class Order:
     files
         The recordings.
     out
-        Folder of the results; it is there.
+        Folder of the results; it is there when the campaign runs.
     config, explicit
         The configuration, and whether somebody stated it.
     calibration
@@ -221,6 +222,8 @@ class Campaign:
         except ClusterError:
             raise
         except FAULTS as error:
+            with suppress(OSError):  # it is not empty: an earlier start left a result
+                (self._order.out / job.entry.result).parent.rmdir()
             return _failed(job.entry, error)
 
     def _session(self, job: Job, work: Work, ahead: Ahead, stop: Stop, watcher: Watcher) -> Outcome:

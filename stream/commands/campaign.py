@@ -64,7 +64,6 @@ def campaign(
     if scheduler is not None and workers is not None:
         raise typer.BadParameter("--workers are started on this machine, not with --scheduler.")
     settings = ClusterSettings(scheduler=scheduler, workers=workers, memory_mb=memory_mb, gpu=gpu)
-    out.mkdir(parents=True, exist_ok=True)
     order = Order(
         files=files,
         out=out,
@@ -79,19 +78,20 @@ def campaign(
     made = Campaign(order)
     try:
         if made.n_todo:
-            _run(made, settings)
+            _run(made, settings, out)
     finally:
         _show(made, out)
     if n_failed := sum(entry.status == "failed" for entry in made.entries()):
         raise OSError(f"{n_failed} of {len(made.entries())} recordings failed; see {out / NAME}.")
 
 
-def _run(made: Campaign, settings: ClusterSettings) -> None:
+def _run(made: Campaign, settings: ClusterSettings, out: Path) -> None:
     with (
         stop_on_signals() as stop,
         open_cluster(settings) as client,
         _Progress(made.n_todo) as progress,
     ):
+        out.mkdir(parents=True, exist_ok=True)
         made.run(client, stop, progress)
 
 
@@ -140,4 +140,6 @@ class _Progress(Watcher):
         self._n_finished += 1
         self._line.update(self._task, completed=self._n_finished)
         went = f"{entry.frames} frames, {entry.missing} missing"
-        say(f"{entry.recording}: {went if entry.status == 'done' else entry.sentence}")
+        sentence = went if entry.status == "done" else entry.sentence
+        named = entry.recording in sentence  # what is wrong with a file mostly names it
+        say(sentence if named else f"{entry.recording}: {sentence}")

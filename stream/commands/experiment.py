@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.special import gammaincinv, ndtr
 
 from hexlive.kernels.backend import EventSettings
 from hexlive.reconstruct.components import emf_covariance
@@ -199,7 +199,8 @@ def _mean(rows: Sequence[EmfTruth]) -> EmfTruth:
 
 def chance_limits(n_values: int) -> tuple[float, float]:
     """Reduced chi-squares that ``n_values`` exceed, or stay below, as rarely as 3 sigma."""
-    low, high = chi2.ppf(norm.cdf([-CHANCE_SIGMA, CHANCE_SIGMA]), n_values) / n_values
+    # Quantiles of the reduced chi-square.
+    low, high = 2 * gammaincinv(n_values / 2, ndtr([-CHANCE_SIGMA, CHANCE_SIGMA])) / n_values
     return float(low), float(high)
 
 

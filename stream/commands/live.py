@@ -31,6 +31,7 @@ from hexlive.stream.commands.options import (
 from hexlive.stream.config import Config, load_config, with_overrides
 from hexlive.stream.inputs import live_source
 from hexlive.stream.interop.energies import step_calibration
+from hexlive.stream.interop.facility import refuse_missing
 from hexlive.stream.ledger import Ledger
 from hexlive.stream.listing import listed
 from hexlive.stream.model import Message
@@ -69,6 +70,7 @@ def run(
     Example: hexlive run --config beamtime.toml
     """
     device, config = device_name(backend, compat), load_config(config_file)
+    refuse_missing(config.facility)
     path = calibration or config.detector.calibration
     if calibrated == (path is not None):
         raise typer.BadParameter(

@@ -115,7 +115,7 @@ def reconstruct(
         str | None, typer.Option(help="Detector rows FIRST:END, the end left out; default: all.")
     ] = None,
     memory_mb: Annotated[
-        float | None, typer.Option("--memory-mb", help="Most memory to work in, MiB.")
+        float | None, typer.Option("--memory-mb", help="Most memory to work in, MB.")
     ] = None,
     tiff: Annotated[
         Path | None, typer.Option(help="Folder for a TIFF file of each slice, too.")

@@ -10,11 +10,26 @@ from typing import Final
 
 from hexlive.stream.config import Config, ConfigError
 from hexlive.stream.ct import TomographyReducer
+from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.interop.watch import FolderWatch, WatchedTomography
 from hexlive.stream.pipeline import Reducer, Report, Sink
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+MODULES: Final = {"stomp": "broker", "pva_prefix": "epics", "metrics_port": "metrics"}
 LOG: Final = logging.getLogger(__name__)
+
+
+def refuse_missing(facility: FacilitySettings) -> None:
+    """Refuse what is named and cannot be, before a run listens to anything.
+
+    Raises
+    ------
+    ConfigError
+        A package is missing.
+    """
+    for key in MODULES:
+        if getattr(facility, key) is not None:
+            _module(key)
 
 
 @contextmanager
@@ -45,7 +60,7 @@ def watched(
     watch = FolderWatch(Path(folder))
     with ExitStack() as stack:
         if facility.stomp is not None:
-            broker = _module("broker", "stomp")
+            broker = _module("stomp")
             stack.enter_context(closing(broker.BrokerListener(facility, watch)))
         yield stack.enter_context(closing(WatchedTomography(tomography, watch)))
 
@@ -63,23 +78,23 @@ def reported(config: Config, recording: Callable[[], str]) -> Iterator[list[Sink
     sinks: list[Sink[Report]] = []
     with ExitStack() as stack:
         if facility.pva_prefix is not None:
-            epics = _module("epics", "pva_prefix")
+            epics = _module("pva_prefix")
             where = facility.pva_interface
             sinks.append(epics.MapServer(facility.pva_prefix, where, config.detector.shape))
             stack.callback(sinks[-1].close)
             _warn_if_open("the maps", where)
         if facility.metrics_port is not None:
-            metrics, where = _module("metrics", "metrics_port"), facility.metrics_interface
+            metrics, where = _module("metrics_port"), facility.metrics_interface
             sinks.append(metrics.MetricsServer(where, facility.metrics_port, recording))
             stack.callback(sinks[-1].close)
             _warn_if_open("the metrics", where)
         yield sinks
 
 
-def _module(name: str, key: str) -> ModuleType:
-    """One of the modules that need a package which not every installation has."""
+def _module(key: str) -> ModuleType:
+    """The module that a key turns on, which needs a package that not every installation has."""
     try:
-        return import_module(f"hexlive.stream.interop.{name}")
+        return import_module(f"hexlive.stream.interop.{MODULES[key]}")
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"facility.{key} needs {error.name}: pip install 'hexlive[facility]'."

@@ -5,6 +5,7 @@ import sys
 import threading
 from contextlib import closing
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
+from hexlive.stream.cli import main
+from hexlive.stream.files import FileError
 from hexlive.stream.recordings import open_file
 from hexlive.stream.sending import ZmqSender
 from hexlive.stream.session import Outputs, run_session
@@ -239,23 +242,12 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(
     assert set(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "demo",
-        "run",
-        "simulate",
-        "record",
-        "replay",
-        "process",
-        "reconstruct",
-        "export",
-        "monitor",
-        "doctor",
-    ],
-)
-def test_every_command_explains_itself_with_an_example(hexlive, command: str) -> None:
-    code, said = hexlive(command, "--help")
-    assert code == 0
-    assert f"hexlive {command}" in said
-    assert "Example:" in said
+@pytest.mark.parametrize("words", [("--debug", "process"), ("process", "--debug")])
+def test_debug_shows_where_an_error_came_from(monkeypatch, tmp_path, words) -> None:
+    monkeypatch.setattr("sys.argv", ["hexlive", *words, f"{tmp_path}/no.h5", "--calibrated"])
+    with pytest.raises(FileError, match="There is no file"):
+        main()
+
+
+def test_the_version_is_said(hexlive) -> None:
+    assert hexlive("--version") == (0, f"hexlive {version('hexlive')}\n")

@@ -350,7 +350,7 @@ def test_a_scan_too_large_for_the_memory_is_said_at_its_beginning(
     reducer = open_reducer()
     reducer.add(msgspec.structs.replace(begin(), rows=1, columns=40_000, n_images=2**62))
     view = poll(reducer, lambda view: view.note != "")
-    assert view.note.startswith("There is no live slice: tomography.memory_mb = 4096 is too")
+    assert view.note.startswith("There is no live slice: tomography.memory_mb = 4000 is too")
 
 
 def test_a_reconstruction_can_be_given_up(reducer: TomographyReducer) -> None:

@@ -168,7 +168,7 @@ def test_a_number_of_images_that_cannot_be_does_not_take_memory_for_them(monkeyp
 
 
 def test_a_slice_that_does_not_fit_the_memory_is_refused_before_it_is_tried():
-    with pytest.raises(ValueError, match="memory_mb = 4096 is too little"):
+    with pytest.raises(ValueError, match="memory_mb = 4000 is too little"):
         LiveSlice(SETTINGS, 65_536, ROW, CENTRE_PX)
 
 

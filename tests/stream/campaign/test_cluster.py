@@ -32,6 +32,7 @@ def test_without_dask_the_command_says_so_and_no_more(
     assert said.splitlines() == [
         "hexlive: A campaign needs distributed: pip install 'hexlive[campaign]'."
     ]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(
@@ -42,6 +43,18 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(
     with (
         pytest.raises(ClusterError, match=f"No Dask scheduler answers at {free_addresses[0]}"),
         open_cluster(ClusterSettings(scheduler=free_addresses[0])),
+    ):
+        pass
+
+
+def test_workers_of_a_machine_without_a_gpu_are_not_started_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("distributed", reason="pip install 'hexlive[campaign]'")
+    monkeypatch.setattr(cluster, "find_gpu", lambda: (False, "none is to be seen"))
+    with (
+        pytest.raises(ClusterError, match=r"have no GPU to count on: none is to be seen\."),
+        open_cluster(ClusterSettings(gpu=True)),
     ):
         pass
 

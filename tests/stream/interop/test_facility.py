@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hexlive.stream.config import Config, ConfigError, load_config
-from hexlive.stream.interop.facility import reported, watched
+from hexlive.stream.interop.facility import refuse_missing, reported, watched
 from hexlive.stream.interop.settings import FacilitySettings
 from hexlive.stream.interop.watch import WatchedTomography
 from hexlive.stream.sockets import AddressError
@@ -50,16 +50,29 @@ def test_settings_that_cannot_be_meant_are_one_sentence(tmp_path, table, sentenc
     [
         ({"metrics_port": 0}, "metrics", "prometheus_client"),
         ({"pva_prefix": "X:"}, "epics", "p4p.nt"),
+        ({"stomp": "127.0.0.1:61613"}, "broker", "stomp"),
     ],
 )
-def test_a_missing_package_is_named_with_its_extra(
+def test_a_missing_package_is_named_with_its_extra_before_anything_is_opened(
     config, monkeypatch, named, module, package
 ) -> None:
     monkeypatch.delitem(sys.modules, f"hexlive.stream.interop.{module}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     wanted = rf"facility\.{next(iter(named))} needs {package}: pip install 'hexlive\[facility\]'"
-    with pytest.raises(ConfigError, match=wanted), reported(facility(config, **named), str):
-        pass
+    with pytest.raises(ConfigError, match=wanted):
+        refuse_missing(FacilitySettings(**named))
+
+
+def test_a_run_that_needs_a_missing_package_does_not_begin_to_listen(
+    hexlive, monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.delitem(sys.modules, "hexlive.stream.interop.metrics", raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    (tmp_path / "c.toml").write_text("[facility]\nmetrics_port = 0\n")
+    code, said = hexlive("run", "--config", tmp_path / "c.toml", "--calibrated")
+    assert code == 1
+    assert said.startswith("hexlive: facility.metrics_port needs prometheus_client")
+    assert len(said.splitlines()) == 1
 
 
 def test_nothing_is_opened_that_is_not_named(config) -> None:
