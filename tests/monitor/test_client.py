@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from hexlive.monitor import client as client_module
-from hexlive.monitor.client import AddressError, Client, judge
+from hexlive.monitor.client import Client, judge
 from hexlive.stream.model import End, Snapshot
+from hexlive.stream.sockets import AddressError
 from hexlive.stream.wire import encode
 
 PATIENCE_S = 10.0
