@@ -190,4 +190,6 @@ def event_line(event: Event) -> str:
 
 
 def _clock(time_s: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(time_s))
+    """Local time, with the day where it is another than today."""
+    moment, now = time.localtime(time_s), time.localtime()
+    return time.strftime("%H:%M:%S" if moment[:3] == now[:3] else "%d %b %H:%M:%S", moment)

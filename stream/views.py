@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.stream.scalars import Count, Label
+from hexlive.stream.scalars import Count, Label, Seconds
 
 Pair = tuple[float, float | None, float | None]
 
@@ -106,7 +106,7 @@ class MarkView(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     label: str
-    time_s: float
+    time_s: Seconds
     frame: int | None = None
     segment: int | None = None
     state: int | None = None
@@ -292,4 +292,4 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     target: float | None
     unit: str
     sentence: str
-    time_s: float
+    time_s: Seconds
