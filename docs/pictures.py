@@ -35,9 +35,9 @@ from hexlive.stream.model import (
 )
 from hexlive.stream.pipeline import Report
 from hexlive.stream.publisher import display
-from hexlive.stream.recorder import Written
 from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.storage import Storage
 
 FOLDER: Final = Path(__file__).with_name("pictures")
 FRAMES: Final = 27_000
@@ -119,7 +119,7 @@ class Painter:
 
     def put(self, report: Report) -> None:
         """Draw what is due; the other pictures remember what came before."""
-        snapshot = display(report, self._config, self._sequence, "off", Written())
+        snapshot = display(report, self._config, self._sequence, Storage())
         self._sequence += 1
         if snapshot is None:
             return

@@ -221,12 +221,34 @@ class Counts:
             raise ArithmeticError(f"{total} hits, but {known} are accounted for.")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hardware:
+    """What counts, and how full the memory of a GPU is.
+
+    Attributes
+    ----------
+    name
+        The model of the GPU, or how the CPU is used.
+    used_bytes, total_bytes
+        Memory of the GPU that is in use, by whomever, and all of it; None: no GPU counts.
+    """
+
+    name: str
+    used_bytes: int | None = None
+    total_bytes: int | None = None
+
+
 class Backend(Protocol):
     """One device that turns frames into counts. Not thread-safe."""
 
     @property
     def name(self) -> str:
         """Short name for provenance: "cpu" or "cuda"."""
+        ...
+
+    @property
+    def hardware(self) -> Hardware:
+        """What it runs on, at this moment."""
         ...
 
     def add(self, frames: NDArray[np.uint16], first_frame: int) -> None:

@@ -8,7 +8,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
+from hexlive.kernels.backend import (
+    Counts,
+    EventSettings,
+    Hardware,
+    PixelMaps,
+    SpectrumSettings,
+)
 from hexlive.kernels.contract import add_counts, check_batch, check_memory, counts_of, flat
 from hexlive.kernels.events import count_frames, see_frame
 from hexlive.kernels.state import NEVER, Kit, Tally, make_kit
@@ -63,6 +69,11 @@ class CpuBackend:
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="hexlive-events")
         self._n_frames = 0
         self.add(np.zeros((0, *self._shape), np.uint16), 0)  # compile now, not at the first frame
+
+    @property
+    def hardware(self) -> Hardware:
+        """The CPU, and how many of its cores at most."""
+        return Hardware(name=f"CPU, {self.threads} thread{'s' * (self.threads != 1)} (numba)")
 
     def add(self, frames: NDArray[np.uint16], first_frame: int) -> None:
         """Count ``(frames, rows, columns) uint16, ADU``, numbered from ``first_frame`` upwards.

@@ -10,6 +10,7 @@ from hexlive.kernels.backend import (
     BackendUnavailableError,
     Counts,
     EventSettings,
+    Hardware,
     PixelMaps,
     SpectrumSettings,
 )
@@ -98,6 +99,11 @@ class CudaBackend:
             ) from None
         self._n_frames = 0
         self._last_frame = NEVER
+
+    @property
+    def hardware(self) -> Hardware:
+        """The GPU, and its memory at this moment."""
+        return self._device.hardware
 
     def add(self, frames: Any, first_frame: int) -> None:
         """Count ``(frames, rows, columns) uint16, ADU``, numbered from ``first_frame`` upwards.

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hexlive.kernels.backend import BackendUnavailableError
+from hexlive.kernels.backend import BackendUnavailableError, Hardware
 
 WARPS_PER_BLOCK: Final = 4  # small blocks: one with a crowded frame holds up three others only
 WARP: Final = 32
@@ -42,6 +43,11 @@ class Device(Protocol):
 
     Whatever reserves memory raises MemoryError where there is not enough.
     """
+
+    @property
+    def hardware(self) -> Hardware:
+        """Its model, and its memory at this moment."""
+        ...
 
     def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         """Reserve device memory, all zero."""
@@ -124,10 +130,16 @@ def find_gpu() -> tuple[bool, str]:
     try:
         cupy = import_module("cupy")
         count = cupy.cuda.runtime.getDeviceCount()
-        name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        name = model_of(cupy, 0)
     except (ImportError, RuntimeError) as error:  # CuPy's own errors are RuntimeErrors
         return False, f"CuPy is here, but reaches no GPU: {error}"
     return True, f"{name} ({count} in all), CuPy {cupy.__version__}"
+
+
+def model_of(cupy: Any, number: int) -> str:
+    """What the driver calls a GPU."""
+    name: bytes = cupy.cuda.runtime.getDeviceProperties(number)["name"]
+    return name.decode()
 
 
 def gpu_seen() -> bool:
@@ -146,6 +158,18 @@ class CupyDevice:
             name: cupy.RawModule(code=path.read_text(), options=options).get_function(name)
             for name, path in sources.items()
         }
+
+    @cached_property
+    def model(self) -> str:
+        """As the driver calls it."""
+        return model_of(self.cupy, self.cupy.cuda.runtime.getDevice())
+
+    @property
+    def hardware(self) -> Hardware:
+        free_bytes, total_bytes = self.cupy.cuda.runtime.memGetInfo()
+        return Hardware(
+            name=self.model, used_bytes=total_bytes - free_bytes, total_bytes=total_bytes
+        )
 
     def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         with self.counting:

@@ -11,7 +11,13 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
+from hexlive.kernels.backend import (
+    Counts,
+    EventSettings,
+    Hardware,
+    PixelMaps,
+    SpectrumSettings,
+)
 from hexlive.kernels.contract import add_counts, check_batch, check_memory, counts_of, flat
 from hexlive.kernels.odin_chain import (
     ADDITION,
@@ -63,6 +69,11 @@ class OdinBackend:
         self._chain = _make_chain(events, spectrum, pixels, window // 2)
         self._tally = make_tally(pixels.masked.size, spectrum.n_bins, keep_singles=False)
         self._n_frames = 0
+
+    @property
+    def hardware(self) -> Hardware:
+        """One core of the CPU."""
+        return Hardware(name="CPU, the facility's chain (numba)")
 
     def add(self, frames: NDArray[np.uint16], first_frame: int) -> None:
         """Count ``(frames, rows, columns) uint16, ADU``; the chain does not look at the numbers.

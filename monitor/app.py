@@ -16,6 +16,7 @@ import typer
 from hexlive.monitor.client import Client, judge
 from hexlive.monitor.commander import Commander
 from hexlive.monitor.look import PLAIN, Look, PageName, ThemeName
+from hexlive.monitor.words import hindrance
 from hexlive.stream.keys import KeysError
 from hexlive.stream.model import AdviceList, Snapshot
 from hexlive.stream.sockets import AddressError
@@ -176,7 +177,8 @@ def save_snapshots(
             newest = client.latest() or newest
             with _one_sentence():
                 easel.screen.take_advice(client.advice)
-                easel.draw(newest, path, client.freshness, client.age_s, address)
+                hindered = hindrance(client.invalid, client.refused)
+                easel.draw(newest, path, client.freshness, client.age_s, address, hindered)
             application.processEvents()
             stopped.wait(every_s)
 
@@ -223,11 +225,8 @@ def _awaited(client: Client, timeout_s: float, *, when_stopped: bool) -> Snapsho
         time.sleep(POLL_S)
     if newest is not None:
         return newest
-    dropped = f", {client.invalid.total()} invalid messages were dropped" if client.invalid else ""
-    raise MonitorError(
-        f"No snapshot came from {client.address} within {timeout_s:g} s{dropped}; "
-        "check that a pipeline publishes there."
-    )
+    why = hindrance(client.invalid, client.refused) or "check that a pipeline publishes there"
+    raise MonitorError(f"No snapshot came from {client.address} within {timeout_s:g} s: {why}.")
 
 
 def parse_size(text: str) -> tuple[int, int]:

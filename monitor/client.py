@@ -13,13 +13,11 @@ from typing import Final, Literal
 
 import zmq
 
-from hexlive.stream.keys import secure
 from hexlive.stream.model import AdviceList, Snapshot
-from hexlive.stream.sockets import AddressError
+from hexlive.stream.sockets import Endpoint
 from hexlive.stream.wire import WireError, decode
 
 RECEIVE_HIGH_WATER_MARK: Final = 2
-MAX_PART_BYTES: Final = 256 << 20
 POLL_MS: Final = 100
 HEARTBEAT_MS: Final = 5000
 FRESH_S: Final = 5.0
@@ -46,6 +44,8 @@ class Client:
         Of these, snapshots that a newer one replaced before anybody took them.
     invalid
         Messages dropped, by reason.
+    refused
+        Connections that came to nothing: other keys, or another protocol.
     advice
         What the run advises, as far as it has come.
     missed
@@ -71,8 +71,16 @@ class Client:
         self._changed_s = 0.0
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._context = zmq.Context()
-        self._socket = self._connected(address, keys)
+        self.refused = 0
+        self._endpoint = Endpoint(
+            zmq.SUB,
+            address,
+            bind=False,
+            high_water_mark=RECEIVE_HIGH_WATER_MARK,
+            heartbeat_ms=HEARTBEAT_MS,
+            keys=keys,
+        )
+        self._endpoint.socket.subscribe(b"")
         self._thread = threading.Thread(target=self._receive, name="snapshots", daemon=True)
         self._thread.start()
 
@@ -102,7 +110,7 @@ class Client:
         """Stop the thread and close the socket; may be called twice."""
         self._closing.set()
         self._thread.join()
-        self._context.term()
+        self._endpoint.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -115,32 +123,12 @@ class Client:
     ) -> None:
         self.close()
 
-    def _connected(self, address: str, keys: Path | None) -> zmq.Socket[bytes]:
-        socket = self._context.socket(zmq.SUB)
-        socket.linger = 0
-        socket.rcvhwm = RECEIVE_HIGH_WATER_MARK
-        socket.maxmsgsize = MAX_PART_BYTES
-        socket.heartbeat_ivl = HEARTBEAT_MS
-        socket.subscribe(b"")
-        try:
-            if keys is not None:
-                secure(socket, keys, listening=False)
-            socket.connect(address)
-        except zmq.ZMQError as error:
-            self._context.destroy()
-            raise AddressError(
-                f"{address!r} is not an address to connect to ({error}); write tcp://HOST:PORT."
-            ) from error
-        except ValueError:
-            self._context.destroy()
-            raise
-        return socket
-
     def _receive(self) -> None:
-        with self._socket as socket:
-            while not self._closing.is_set():
-                if socket.poll(POLL_MS):
-                    self._take(socket.recv_multipart())
+        socket = self._endpoint.socket
+        while not self._closing.is_set():
+            if socket.poll(POLL_MS):
+                self._take(socket.recv_multipart())
+            self.refused = self._endpoint.refused()
 
     def _take(self, parts: list[bytes]) -> None:
         try:

@@ -91,7 +91,7 @@ class CyclingPanel:
                 self._add_state(str(state), *place)
         self.widget.keep(time_s=time_s, voltage_volt=volt, current_ampere=ampere)
         self.widget.say(
-            f"{volt[-1]:.3f} V   {ampere[-1] / MILLI:.3g} mA   {capacity_ah[-1] / MILLI:.3g} mAh"
+            f"{volt[-1]:.3f} V   {ampere[-1] / MILLI:z.3g} mA   {capacity_ah[-1] / MILLI:z.3g} mAh"
         )
 
     def _add_state(self, label: str, elapsed: float, volt: float) -> None:

@@ -27,6 +27,7 @@ class Easel:
         freshness: Freshness,
         age_s: float | None,
         address: str = "",
+        hindered: str = "",
     ) -> None:
         """Draw a snapshot, or that there is none yet, into a PNG that is whole or absent.
 
@@ -37,5 +38,5 @@ class Easel:
         """
         if snapshot is not None:
             self.screen.show_snapshot(snapshot)
-        self.screen.show_time(snapshot, freshness, age_s, address)
+        self.screen.show_time(snapshot, freshness, age_s, address, hindered)
         save_bytes(png(picture(self.screen, self._size)), path)

@@ -51,7 +51,7 @@ def tiles(snapshot: Snapshot) -> list[Tile]:
         Tile("occupancy", _occupancy(health), "Mean fraction of pixels hit per frame."),
         Tile("clusters 1 / 2 / >2 pixels", _clusters(health), "Fractions of all clusters."),
         Tile("recording", recording(health), _recorded(health)),
-        Tile("disk free", disk(health), "Room left where the result is written."),
+        Tile("disk free", disk(health), "Room left for result and recording."),
     ]
 
 
@@ -119,7 +119,7 @@ def _recorded(health: Health) -> str:
 
 
 def disk(health: Health) -> Phrase:
-    """Room left for the result."""
+    """Room left for result and recording."""
     free = health.disk_free_bytes
     if free is None:
         return Phrase(NONE)

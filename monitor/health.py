@@ -15,7 +15,8 @@ from hexlive.monitor.card import CURVE_WIDTH_PX, Card
 from hexlive.monitor.context import Context
 from hexlive.monitor.cycling import time_unit
 from hexlive.monitor.history import Event
-from hexlive.monitor.numbers import NONE
+from hexlive.monitor.numbers import NONE, signed
+from hexlive.monitor.table import words
 from hexlive.monitor.theme import LABEL_PX
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import Pair
@@ -67,7 +68,7 @@ class DriftPanel:
         for place, line in enumerate(snapshot.lines[:MOST_LINES]):
             self._draw_line(line.name, _rows(line.points), start_s, unit_s, place)
         change, sigma = rows[-1, 1:]
-        said = f"{change:+.3f} ± {sigma:.3f} %" if np.isfinite(change) else NONE
+        said = f"{signed(change, 3)} ± {sigma:.3f} %" if np.isfinite(change) else NONE
         self.widget.say(said, snapshot.gain_alarm)
         self.widget.keep(time_s=rows[:, 0], gain_percent=rows[:, 1], gain_sigma_percent=rows[:, 2])
 
@@ -161,6 +162,12 @@ class LogPanel:
         if lines == self._drawn:
             return
         self._drawn = lines
+        self.widget.keep(
+            since_s=[event.since_s for event in events],
+            until_s=[event.until_s or np.nan for event in events],
+            level=words(event.level for event in events),
+            text=words(event.text for event in events),
+        )
         self._list.clear()
         theme = self.widget.theme
         self._list.addItems(lines)
@@ -183,4 +190,6 @@ def event_line(event: Event) -> str:
 
 
 def _clock(time_s: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(time_s))
+    """Local time, with the day where it is another than today."""
+    moment, now = time.localtime(time_s), time.localtime()
+    return time.strftime("%H:%M:%S" if moment[:3] == now[:3] else "%d %b %H:%M:%S", moment)

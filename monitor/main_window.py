@@ -19,6 +19,7 @@ from hexlive.monitor.panels import PAGES
 from hexlive.monitor.saving import SavingError, png, save_bytes
 from hexlive.monitor.theme import THEMES, Level
 from hexlive.monitor.window import DESIGN_HEIGHT_PX, DESIGN_WIDTH_PX, Screen
+from hexlive.monitor.words import hindrance
 from hexlive.stream.control import Answer
 from hexlive.stream.model import Snapshot
 
@@ -90,7 +91,8 @@ class MonitorWindow(QMainWindow):
         self.view.take_advice(client.advice)
         if self._commander is not None and (answer := self._commander.answer()) is not None:
             self._show_answer(answer)
-        self.view.show_time(self.shown, client.freshness, client.age_s, client.address)
+        hindered = hindrance(client.invalid, client.refused)
+        self.view.show_time(self.shown, client.freshness, client.age_s, client.address, hindered)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop polling, since the client may be closed now, and remember the layout."""

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import MODES, Context
 from hexlive.monitor.mapview import MapView
-from hexlive.monitor.numbers import NONE, brief, duration, mean_emf, with_sigma
+from hexlive.monitor.numbers import NONE, brief, duration, mean_emf, signed, with_sigma
 from hexlive.reconstruct.emf import REASONS
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import MapView as Pair
@@ -181,7 +181,7 @@ class CountsMap:
         hint = "Events with |pz| below the outer limit, per pixel: the Compton intensity."
         self.widget = Card(context.theme, "Counts", hint)
         self._context = context
-        self._view = MapView(self.widget, "cividis", "", axes=False)
+        self._view = MapView(self.widget, "cividis", "counts", axes=False)
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the counts and say what a typical pixel has."""
@@ -237,5 +237,5 @@ class ResidualMap:
         usual = float(np.median(residual[seen])) if seen.any() else 0.0
         drawn = np.where(seen, residual, np.float32("nan"))
         self._view.draw(drawn, self._context, snapshot.compton_counts, centre=usual)
-        self.widget.say(f"median {usual:+.3f} keV" if seen.any() else NONE)
+        self.widget.say(f"median {signed(usual, 3)} keV" if seen.any() else NONE)
         self.widget.keep(peak_residual_kev=residual)

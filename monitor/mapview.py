@@ -16,7 +16,6 @@ from hexlive.monitor.numbers import MANY
 
 BAR_PX: Final = 14
 BAR_AXIS_PX: Final = 64
-BAR_TICKS_PX: Final = 44
 FINEST_LEVEL: Final = 1e-9
 TICKS: Final = 5
 TICK_STEPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -79,7 +78,7 @@ class MapView:
             rounding=FINEST_LEVEL,
         )
         self._card.style_axis(bar.getAxis("right"), label)
-        bar.getAxis("right").setWidth(BAR_AXIS_PX if label else BAR_TICKS_PX)
+        bar.getAxis("right").setWidth(BAR_AXIS_PX)
         _shorten_ticks(bar.getAxis("right"))
         bar.setImageItem(self._image, insert_in=self.plot)
         bar.sigLevelsChangeFinished.connect(self._hold)

@@ -46,6 +46,12 @@ def brief(count: float) -> str:
     return f"{count:,.0f}" if abs(count) < MANY else f"{count / 1000:.3g}k"
 
 
+def signed(value: float, n_decimals: int) -> str:
+    """A difference with its sign; what is rounded to nothing has none."""
+    text = f"{value:+z.{n_decimals}f}"
+    return text if float(text) else text[1:]
+
+
 def with_sigma(value: float | None, sigma: float | None, percent: bool = True) -> str:
     """A value with its uncertainty to two digits, and that in percent."""
     if value is None or not np.isfinite(value):
@@ -53,7 +59,7 @@ def with_sigma(value: float | None, sigma: float | None, percent: bool = True) -
     if sigma is None or not np.isfinite(sigma):
         return f"{value:.4g}"
     share = f"  ({abs(100 * sigma / value):.2g} %)" if percent and value else ""
-    return f"{value:.{decimals(sigma)}f} ± {sigma:.{decimals(sigma)}f}{share}"
+    return f"{value:z.{decimals(sigma)}f} ± {sigma:.{decimals(sigma)}f}{share}"
 
 
 def decimals(sigma: float) -> int:

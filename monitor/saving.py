@@ -1,7 +1,7 @@
 """What a panel draws, in a file: a picture, or the numbers as HDF5 or CSV."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QBuffer
 from PySide6.QtGui import QPixmap
+
+from hexlive.stream.sheets import inert
 
 SUFFIXES: Final = (".h5", ".csv")
 Arrays = Mapping[str, NDArray[Any]]
@@ -64,7 +66,7 @@ def save_data(arrays: Arrays, path: Path) -> None:
             _write_hdf5(arrays, part)
         else:
             with part.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows(_table(arrays))
+                csv.writer(file).writerows(map(_cells, _table(arrays)))
         part.replace(path)
     except OSError as error:
         raise SavingError(f"Cannot write {path}: {error.strerror or error}.") from error
@@ -75,6 +77,10 @@ def _write_hdf5(arrays: Arrays, path: Path) -> None:
         for name, values in arrays.items():
             kind = h5py.string_dtype() if values.dtype == object else None
             file.create_dataset(name.replace("/", " per "), data=values, dtype=kind)
+
+
+def _cells(row: Iterable[object]) -> Iterator[object]:
+    return (inert(cell) if isinstance(cell, str) else cell for cell in row)
 
 
 def _table(arrays: Arrays) -> Iterable[Iterable[object]]:

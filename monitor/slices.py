@@ -12,7 +12,7 @@ from hexlive.monitor.card import Card, font
 from hexlive.monitor.context import Context
 from hexlive.monitor.levels import length_label, robust_levels, scale_bar_um, thinned
 from hexlive.monitor.theme import LABEL_PX
-from hexlive.monitor.words import scan_facts, scan_progress
+from hexlive.monitor.words import SEPARATOR, roughness, scan_facts, scan_progress
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import CtView
 
@@ -120,7 +120,8 @@ class CtPanel:
         if ct is None:
             return
         self._ct = ct
-        self.widget.say(f"scan {ct.scan}: {scan_progress(ct)}", scan_facts(ct))
+        facts = SEPARATOR.join(filter(None, (scan_facts(ct), roughness(ct))))
+        self.widget.say(f"scan {ct.scan}: {scan_progress(ct)}", facts)
         there = (ct.volume_file, *(getattr(ct, name) is not None for name in CELLS))
         drawn = (ct.scan, ct.status, ct.n_images, there, self._windows.currentText())
         if self._drawn == drawn:
@@ -137,7 +138,7 @@ class CtPanel:
 
     @property
     def facts(self) -> str:
-        """What is known of the scan."""
+        """How the scan was reconstructed."""
         return "" if self._ct is None else scan_facts(self._ct)
 
     def _again(self) -> None:

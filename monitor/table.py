@@ -1,6 +1,6 @@
 """Table 1: EMF, roughness and volume of each state, and the counters of the run as tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTab
 
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import Context
-from hexlive.monitor.numbers import NONE, size, with_sigma
-from hexlive.monitor.topography import UM3_PER_MM3
+from hexlive.monitor.counters import counter_rows
+from hexlive.monitor.numbers import NONE, with_sigma
+from hexlive.monitor.topography import UM3_PER_MM3, in_mm3
 from hexlive.stream.model import Snapshot
-from hexlive.stream.views import Health
 
 COMPONENTS: Final = ("anode", "electrolyte", "cathode")
 STATE_COLUMNS: Final = (
@@ -24,7 +24,10 @@ MOST_ROWS: Final = 200
 
 
 class Grid(QTableWidget):
-    """A table to read: rows of words, rewritten only where they differ."""
+    """A table to read: rows of words, rewritten only where they differ.
+
+    A row of which only the first word is there has all of the width for it.
+    """
 
     def __init__(self, columns: tuple[str, ...], wide: Iterable[int]) -> None:
         super().__init__(0, len(columns))
@@ -46,7 +49,10 @@ class Grid(QTableWidget):
             return
         self._rows = rows
         self.setRowCount(len(rows))
+        self.clearSpans()
         for i, row in enumerate(rows):
+            if len(row) > 1 and not any(row[1:]):
+                self.setSpan(i, 0, 1, len(row))
             for j, text in enumerate(row):
                 item = QTableWidgetItem(text)
                 if j:
@@ -90,9 +96,9 @@ def state_rows(snapshot: Snapshot) -> list[tuple[str, ...]]:
             ),
             *(
                 (
-                    _figure(scan.ra_um, ".2f"),
-                    _figure(scan.rq_um, ".2f"),
-                    _figure(scan.anode_volume_um3, ".4g", UM3_PER_MM3),
+                    with_sigma(scan.ra_um, scan.ra_sigma_um, percent=False),
+                    with_sigma(scan.rq_um, scan.rq_sigma_um, percent=False),
+                    in_mm3(scan.anode_volume_um3, scan.anode_volume_sigma_um3),
                     _figure(scan.void_volume_um3, ".3g", UM3_PER_MM3),
                 )
                 if (scan := scans.get(state))
@@ -118,37 +124,6 @@ class CountersTable:
         rows = list(counter_rows(snapshot.health, hits))
         self._grid.write(rows)
         self.widget.keep(what=words(row[0] for row in rows), number=words(row[1] for row in rows))
-
-
-def counter_rows(health: Health, hits: float) -> Iterator[tuple[str, str, str]]:
-    """Counters with their share of what they are part of."""
-    expected = max(health.frames_expected, 1)
-    yield "frames expected", f"{health.frames_expected:,}", ""
-    yield (
-        "frames received",
-        f"{health.frames_received:,}",
-        _share(health.frames_received / expected),
-    )
-    yield "frames lost", f"{health.frames_missing:,}", _share(health.frames_missing / expected)
-    for reason, count in health.rejected.items():
-        yield f"rejected: {reason}", f"{count:,}", ""
-    yield "hits of this exposure", f"{hits:,.0f}", ""
-    for reason, count in health.dropped.items():
-        yield (
-            f"hits dropped: {reason.replace('_', ' ')}",
-            f"{count:,}",
-            _share(count / max(hits, 1)),
-        )
-    for name, fraction in zip(
-        ("1 pixel", "2 pixels", "more"), health.cluster_fractions, strict=True
-    ):
-        yield f"clusters of {name}", "", _share(fraction)
-    if health.disk_free_bytes is not None:
-        yield "room on the disk", size(health.disk_free_bytes), ""
-
-
-def _share(fraction: float) -> str:
-    return f"{100 * fraction:.3g} %"
 
 
 def _figure(value: float | None, form: str, unit: float = 1.0) -> str:

@@ -9,7 +9,9 @@ from hexlive.monitor.card import Card
 from hexlive.monitor.context import Context
 from hexlive.monitor.levels import balanced_levels, robust_levels, thinned
 from hexlive.monitor.mapview import BAR_AXIS_PX, BAR_PX, DIVERGING
+from hexlive.monitor.numbers import with_sigma
 from hexlive.monitor.slices import SliceView
+from hexlive.monitor.words import roughness
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import CtView
 
@@ -50,17 +52,17 @@ class SurfacePanel:
         self.widget.keep(surface_um=np.asarray(ct.surface_um))
 
 
-def roughness(ct: CtView) -> str:
-    """Ra and Rq."""
-    known = ((ct.ra_um, "Ra {:.2f} µm"), (ct.rq_um, "Rq {:.2f} µm"))
-    return "   ".join(form.format(value) for value, form in known if value is not None)
-
-
 def volumes(ct: CtView) -> str:
     """Volumes of the anode and of the voids in it."""
     parts = []
-    if ct.anode_volume_um3 is not None:
-        parts.append(f"anode {ct.anode_volume_um3 / UM3_PER_MM3:.4g} mm³")
+    if (anode_um3 := ct.anode_volume_um3) is not None:
+        parts.append(f"anode {in_mm3(anode_um3, ct.anode_volume_sigma_um3)} mm³")
     if ct.void_volume_um3 is not None and ct.n_voids is not None:
         parts.append(f"{ct.n_voids:,} voids, {ct.void_volume_um3 / UM3_PER_MM3:.3g} mm³")
     return "   ".join(parts)
+
+
+def in_mm3(volume_um3: float | None, sigma_um3: float | None) -> str:
+    """A volume with its uncertainty, mm3."""
+    volume, sigma = (None if x is None else x / UM3_PER_MM3 for x in (volume_um3, sigma_um3))
+    return with_sigma(volume, sigma, percent=False)

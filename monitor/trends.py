@@ -129,7 +129,7 @@ class TrendPanel:
             self._number(at, state, high - 0.1 * (high - low), label)
         if along == "time":
             self._marks.draw(_marked(rows, marks))
-        self.widget.keep(state=state, emf=emf, emf_sigma=sigma, component=names.astype("S"))
+        self.widget.keep(state=state, emf=emf, emf_sigma=sigma, component=names)
 
     def _make(self, names: list[str]) -> None:
         """Curves are made again only where there are others than before."""

@@ -120,11 +120,16 @@ class Screen(QWidget):
             self.context.history.take_advice(advice)
 
     def show_time(
-        self, snapshot: Snapshot | None, freshness: Freshness, age_s: float | None, address: str
+        self,
+        snapshot: Snapshot | None,
+        freshness: Freshness,
+        age_s: float | None,
+        address: str,
+        hindered: str = "",
     ) -> None:
         """Say how old the data are and what is going on."""
         self.pill.show_phrase(age(freshness, age_s))
-        now = banner(snapshot, freshness, address)
+        now = banner(snapshot, freshness, address, hindered)
         self.banner.show_phrase(now if self.past is None else past(self.past, now))
 
     def _draw(self) -> None:

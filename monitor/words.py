@@ -1,5 +1,6 @@
 """What the screen says in words: banner, age of data, CT scan, notices. No Qt."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from hexlive.monitor.client import Freshness
@@ -13,7 +14,7 @@ from hexlive.monitor.figures import (
     rejected,
     shortened,
 )
-from hexlive.monitor.numbers import duration, rounded
+from hexlive.monitor.numbers import duration, rounded, with_sigma
 from hexlive.monitor.theme import Level
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import CtView
@@ -55,15 +56,40 @@ def age(freshness: Freshness, age_s: float | None) -> Phrase:
     return Phrase(f"{word} {duration(age_s or 0.0)}" if counted else word, AGE_LEVELS[freshness])
 
 
-def banner(snapshot: Snapshot | None, freshness: Freshness, address: str) -> Phrase:
-    """One sentence on what is going on, the worst first."""
+def hindrance(invalid: Mapping[str, int], n_refused: int) -> str:
+    """Why nothing is heard although somebody is there; empty: nobody is, as far as is known.
+
+    Parameters
+    ----------
+    invalid, n_refused
+        What a client has dropped, by reason, and connections that came to nothing.
+    """
+    if invalid:
+        counts = ", ".join(f"{reason} {count:,}" for reason, count in invalid.items())
+        return f"what comes cannot be read ({counts}); is it a pipeline of this version?"
+    return "it turns us away; is it a pipeline, and are these its keys?" if n_refused else ""
+
+
+def banner(
+    snapshot: Snapshot | None, freshness: Freshness, address: str, hindered: str = ""
+) -> Phrase:
+    """One sentence on what is going on, the worst first.
+
+    Parameters
+    ----------
+    hindered
+        Why nothing is heard, see `hindrance`.
+    """
     if snapshot is None:
-        return Phrase(f"Waiting for a pipeline at {shortened(address)}", "idle")
+        waiting = f"Waiting for a pipeline at {shortened(address)}"
+        return Phrase(f"{waiting}: {hindered}", "warning") if hindered else Phrase(waiting, "idle")
     alarms = _alarms(snapshot, freshness)
     stopped = [_noted("STOPPED", snapshot.note)] if snapshot.status == "stopped" else []
     doing = [*_segment(snapshot), *_scan(snapshot.ct)]
     if recording(snapshot.health).level == "alarm":
         doing.append(shortened(snapshot.health.recording))
+    if snapshot.health.result_fault:
+        doing.append(shortened(snapshot.health.result_fault))
     level: Level = "alarm" if alarms else "idle" if stopped else "plain"
     return Phrase(SEPARATOR.join([*alarms, *stopped, *doing]) or "Waiting for frames", level)
 
@@ -77,6 +103,8 @@ def _alarms(snapshot: Snapshot, freshness: Freshness) -> list[str]:
         alarms.append(f"LOST {lost_percent(health)}")
     if recording(health).level == "alarm":
         alarms.append("NOT RECORDING")
+    if health.result_fault:
+        alarms.append("NO RESULT")
     if disk(health).level == "alarm":
         alarms.append("DISK FULL")
     if snapshot.ct is not None and snapshot.ct.status == "failed":
@@ -95,6 +123,7 @@ def notices(snapshot: Snapshot) -> list[Notice]:
         ("error", snapshot.status == "error", _noted("Error", snapshot.note), "alarm"),
         ("lost", health.frames_missing, f"Lost {lost(health).text} frames.", "alarm"),
         ("recording", recording(health).level == "alarm", health.recording, "alarm"),
+        ("result", health.result_fault, health.result_fault, "alarm"),
         ("disk", disk(health).level == "alarm", f"Disk: {disk(health).text} free.", "alarm"),
         ("gain", snapshot.gain_alarm, snapshot.gain_alarm, "alarm"),
         (
@@ -171,16 +200,24 @@ def scan_progress(ct: CtView) -> str:
 
 
 def scan_facts(ct: CtView) -> str:
-    """What is known of a reconstruction, for the line under its slices."""
+    """How a scan was reconstructed, for the line under its slices."""
     facts = [
         (ct.state, "state {}"),
         (ct.engine, "{}"),
         (ct.seconds, "{:.1f} s"),
         (ct.centre_px, "centre {:.2f} px"),
-        (ct.ra_um, "Ra {:.2f} µm"),
-        (ct.rq_um, "Rq {:.2f} µm"),
     ]
     return SEPARATOR.join(form.format(value) for value, form in facts if value is not None)
+
+
+def roughness(ct: CtView) -> str:
+    """Ra and Rq of the anode's surface, where they are known."""
+    known = (("Ra", ct.ra_um, ct.ra_sigma_um), ("Rq", ct.rq_um, ct.rq_sigma_um))
+    return SEPARATOR.join(
+        f"{name} {with_sigma(value, sigma, percent=False)} µm"
+        for name, value, sigma in known
+        if value is not None
+    )
 
 
 def _noted(word: str, note: str) -> str:

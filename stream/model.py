@@ -249,7 +249,7 @@ class Snapshot(Message, tag="snapshot", frozen=True, kw_only=True):
     """
 
     sequence: int
-    created_s: float
+    created_s: Seconds
     status: Literal["running", "stopped", "error"]
     note: str
     health: Health
@@ -300,7 +300,7 @@ class AdviceList(Message, tag="advice", frozen=True, kw_only=True):
     """
 
     sequence: int
-    created_s: float
+    created_s: Seconds
     status: Literal["running", "stopped", "error"]
     advice: list[Advice]
 

@@ -19,14 +19,11 @@ def made_with(config: Config, calibration: Calibration, device: DeviceName) -> M
     )
 
 
-def provenance(
-    config: Config, calibration: Calibration, compton: ComptonReducer, notes: list[str]
-) -> dict[str, str]:
+def provenance(config: Config, calibration: Calibration, compton: ComptonReducer) -> dict[str, str]:
     """What the result says of how it was made."""
     process = {
         "config": to_toml(config),
         "calibration_id": calibration.id,
         "backend": compton.backend.name,
     }
-    notes = [*compton.notes, *notes]
-    return process | ({"notes": "\n".join(notes)} if notes else {})
+    return process | ({"notes": "\n".join(compton.notes)} if compton.notes else {})

@@ -1,11 +1,9 @@
 """The display leg: reports to snapshots, published newest-wins; it never waits for anyone."""
 
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,9 +17,9 @@ from hexlive.stream.config import Config
 from hexlive.stream.drift import DriftResult
 from hexlive.stream.model import AdviceList, Snapshot
 from hexlive.stream.pipeline import Report
-from hexlive.stream.recorder import Written
 from hexlive.stream.results import ComptonResult, CtResult, CyclerResult, MarksResult
 from hexlive.stream.sockets import MB, Endpoint
+from hexlive.stream.storage import Storage
 from hexlive.stream.views import Advice, CtView, Health
 from hexlive.stream.wire import encode
 
@@ -39,12 +37,8 @@ class Publisher:
 
     Parameters
     ----------
-    recording
-        Says what the recorder does, for the status line.
-    written
-        Says how recording goes.
-    folder
-        Where the result goes; its free room is shown.
+    storage
+        Says what becomes of the data.
 
     Attributes
     ----------
@@ -58,18 +52,12 @@ class Publisher:
     """
 
     def __init__(
-        self,
-        address: str,
-        config: Config,
-        recording: Callable[[], str] = lambda: "off",
-        written: Callable[[], Written] = Written,
-        folder: Path | None = None,
+        self, address: str, config: Config, storage: Callable[[], Storage] = Storage
     ) -> None:
-        self._config, self._recording, self._written = config, recording, written
-        self._folder = folder
+        self._config, self._storage = config, storage
         self._sequence = 0
         self._last: Snapshot | None = None
-        self._adviser = Adviser(config, recording)
+        self._adviser = Adviser(config, lambda: storage().recording)
         self._advice: list[Advice] = []
         self._endpoint = self._opened(address)
 
@@ -99,9 +87,7 @@ class Publisher:
         """Publish a report; nothing to wait for, nothing queued."""
         refused = Counter(display_handshake=self._endpoint.refused())
         report = replace(report, rejected=report.rejected + refused)
-        recorder = self._recording(), self._written()
-        free_bytes = _free_bytes(self._folder)
-        self._last = display(report, self._config, self._sequence, *recorder, free_bytes)
+        self._last = display(report, self._config, self._sequence, self._storage())
         self._advice = self._adviser.review(report)
         self._send()
 
@@ -132,14 +118,7 @@ class Publisher:
         self._sequence += 1
 
 
-def display(
-    report: Report,
-    config: Config,
-    sequence: int,
-    recording: str,
-    written: Written,
-    free_bytes: int | None = None,
-) -> Snapshot | None:
+def display(report: Report, config: Config, sequence: int, storage: Storage) -> Snapshot | None:
     """What a monitor shows of a report; None before there is anything to show."""
     compton = report.find(ComptonResult)
     if compton is None:
@@ -153,7 +132,7 @@ def display(
         created_s=time.time(),
         status="stopped" if report.stopped else "running",
         note="",
-        health=_health(report, compton, recording, written, free_bytes),
+        health=_health(report, compton, storage),
         segment=compton.segment,
         incident_kev=config.compton.incident_kev,
         inner_au=config.compton.inner_au,
@@ -194,13 +173,8 @@ def display(
     )
 
 
-def _health(
-    report: Report,
-    compton: ComptonResult,
-    recording: str,
-    written: Written,
-    free_bytes: int | None,
-) -> Health:
+def _health(report: Report, compton: ComptonResult, storage: Storage) -> Health:
+    hardware, written = compton.hardware, storage.written
     return Health(
         rate_hz=report.rate_hz,
         backlog_ms=report.backlog_ms,
@@ -211,23 +185,24 @@ def _health(
         live_time_s=compton.live_time_s,
         occupancy=compton.occupancy,
         cluster_fractions=cluster_fractions(compton.counts),
-        recording=recording,
+        recording=storage.recording,
+        result_fault=storage.result_fault,
         written_mb=written.written_mb,
         written_mb_per_s=written.mb_per_s,
         unwritten_mb=written.unwritten_mb,
         queued_mb=report.queued.now_bytes / MB,
         queued_most_mb=report.queued.most_bytes / MB,
         suspicions=report.suspicions,
-        disk_free_bytes=free_bytes,
+        disk_free_bytes=storage.free_bytes,
         dropped=dict(compton.counts.dropped_hits),
+        computing=hardware.name,
+        gpu_used_mb=_megabytes(hardware.used_bytes),
+        gpu_total_mb=_megabytes(hardware.total_bytes),
     )
 
 
-def _free_bytes(folder: Path | None) -> int | None:
-    try:
-        return None if folder is None else shutil.disk_usage(folder).free
-    except OSError:
-        return None
+def _megabytes(n_bytes: int | None) -> float | None:
+    return None if n_bytes is None else n_bytes / MB
 
 
 def thinned(scan: CtView) -> CtView:

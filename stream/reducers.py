@@ -64,7 +64,7 @@ class ComptonReducer:
     valid
         ``(rows, columns) bool``: pixels that can be hit.
     notes
-        What the user should know of the calibration and the device, a sentence each.
+        What the user should know of the calibration, the device and the run, a sentence each.
 
     Raises
     ------
@@ -164,6 +164,7 @@ class ComptonReducer:
             valid=self.valid,
             segment=self._segment,
             counts=counts,
+            hardware=self.backend.hardware,
             live_time_s=live_time_s,
             theta_deg=np.degrees(self.theta_rad),
             peak_kev=found.peak_kev,

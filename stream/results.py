@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import Counts
+from hexlive.kernels.backend import Counts, Hardware
 from hexlive.reconstruct.components import (
     Component,
     ComponentName,
@@ -67,6 +67,8 @@ class ComptonResult:
         The exposure; None before the first segment.
     counts
         Everything counted.
+    hardware
+        Where it was counted.
     live_time_s
         From received frames only.
     theta_deg, peak_kev
@@ -110,6 +112,7 @@ class ComptonResult:
     valid: NDArray[np.bool_]
     segment: Segment | None
     counts: Counts
+    hardware: Hardware
     live_time_s: float
     theta_deg: NDArray[np.float64]
     peak_kev: NDArray[np.float64]

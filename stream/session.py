@@ -31,6 +31,7 @@ from hexlive.stream.results import CtResult
 from hexlive.stream.resume import Continuation
 from hexlive.stream.sinks import ResultFile, Thinned
 from hexlive.stream.stopping import Stop
+from hexlive.stream.storage import Storage, free_bytes
 from hexlive.stream.supervision import Guarded, display_leg
 from hexlive.stream.views import CtView
 
@@ -139,13 +140,15 @@ def run_session(
     same = made_with(config, calibration, device)
     listing = recorded_listing(config, calibration) if outputs.recording else None
     kept = Continuation(checkpoint, same) if checkpoint else None
-    process = provenance(config, calibration, compton, kept.notes if kept else [])
+    if kept:
+        compton.notes += kept.notes
+    process = provenance(config, calibration, compton)
     with ExitStack() as stack:
         if kept:
             stack.enter_context(kept.until_done())
         session = _Session(source, config, outputs, stack, compton)
+        session.open_displays(progress, on_publish)  # which hear of a result that fails at its end
         session.open_result(process)
-        session.open_displays(progress, on_publish)
         recording = kept.begin(outputs.recording) if kept else outputs.recording
         session.open_recording(recording, listing)
         report = session.run(stop or Stop(), kept, watchers)
@@ -208,9 +211,9 @@ class _Session:
         if progress:
             self._displays.append(progress)
         if outputs.publish:
-            folder = outputs.result.resolve().parent
-            leg = display_leg(outputs.publish, config, self.recording, self._written, folder)
-            publisher = self._stack.enter_context(leg)
+            publisher = self._stack.enter_context(
+                display_leg(outputs.publish, config, self._storage)
+            )
             self._displays.append(publisher)
             on_publish(publisher.address)
         if self._source.live:
@@ -256,8 +259,13 @@ class _Session:
         """What became of the recording so far, see `Outcome`."""
         return self._recorder.status if self._recorder else "off"
 
-    def _written(self) -> Written:
-        return self._recorder.written if self._recorder else Written()
+    def _storage(self) -> Storage:
+        return Storage(
+            recording=self.recording(),
+            written=self._recorder.written if self._recorder else Written(),
+            result_fault=self._result.fault or "",
+            free_bytes=free_bytes(self._outputs.result, self._outputs.recording),
+        )
 
 
 def _drift(config: Config, compton: ComptonReducer) -> DriftReducer:

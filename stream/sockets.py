@@ -38,6 +38,8 @@ class Endpoint:
         Messages that may be queued here.
     linger_ms
         How long closing waits for what is queued.
+    heartbeat_ms
+        How often to ask whether the other end is still there; None: never.
     max_message_bytes
         ZeroMQ drops a peer that sends more in one part.
     keys
@@ -59,6 +61,7 @@ class Endpoint:
         bind: bool,
         high_water_mark: int,
         linger_ms: int = 0,
+        heartbeat_ms: int | None = None,
         max_message_bytes: int | None = None,
         keys: Path | None = None,
     ) -> None:
@@ -73,6 +76,8 @@ class Endpoint:
         # read when its peer leaves.
         self.socket.immediate = kind == zmq.PUSH
         self.socket.linger = linger_ms
+        if heartbeat_ms is not None:
+            self.socket.heartbeat_ivl = heartbeat_ms
         self._refused = 0
         self.events = self.socket.get_monitor_socket(REFUSED | LEFT if keys else REFUSED)
         self._authenticator = None
@@ -84,8 +89,8 @@ class Endpoint:
             self.socket.bind(where) if bind else self.socket.connect(where)
         except zmq.ZMQError as error:
             self.close()
-            verb = "listen on" if bind else "connect to"
-            raise AddressError(f"Cannot {verb} {where}: {error.strerror}.") from error
+            verb, remedy = ("listen on", "") if bind else ("connect to", "; write tcp://HOST:PORT")
+            raise AddressError(f"Cannot {verb} {where}: {error.strerror}{remedy}.") from error
         except ValueError:
             self.close()
             raise

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Final
 
 import zmq
@@ -11,7 +10,7 @@ import zmq
 from hexlive.stream.config import Config
 from hexlive.stream.pipeline import Report, Sink
 from hexlive.stream.publisher import Publisher
-from hexlive.stream.recorder import Written
+from hexlive.stream.storage import Storage
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -63,14 +62,10 @@ class SupervisedPublisher:
 
 @contextmanager
 def display_leg(
-    address: str,
-    config: Config,
-    recording: Callable[[], str],
-    written: Callable[[], Written],
-    folder: Path | None = None,
+    address: str, config: Config, storage: Callable[[], Storage]
 ) -> Iterator[SupervisedPublisher]:
     """A publisher that tells its monitors when the run ends in an error."""
-    publisher = SupervisedPublisher(Publisher(address, config, recording, written, folder))
+    publisher = SupervisedPublisher(Publisher(address, config, storage))
     try:
         yield publisher
     except Exception as error:

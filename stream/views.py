@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.stream.scalars import Count, Label
+from hexlive.stream.scalars import Count, Label, Seconds
 
 Pair = tuple[float, float | None, float | None]
 
@@ -106,7 +106,7 @@ class MarkView(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     label: str
-    time_s: float
+    time_s: Seconds
     frame: int | None = None
     segment: int | None = None
     state: int | None = None
@@ -131,8 +131,11 @@ class ScanView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     scan: int
     state: int | None
     ra_um: float | None = None
+    ra_sigma_um: float | None = None
     rq_um: float | None = None
+    rq_sigma_um: float | None = None
     anode_volume_um3: float | None = None
+    anode_volume_sigma_um3: float | None = None
     void_volume_um3: float | None = None
     n_voids: int | None = None
 
@@ -225,7 +228,13 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     dropped
         Hits of the present segment that are in no event, by reason.
     disk_free_bytes
-        Room left where the result goes; None: unknown.
+        Room left where result and recording go, on the fuller disk; None: unknown.
+    result_fault
+        Why there will be no result; "": there will be one.
+    computing
+        What counts events: the model of a GPU, or how the CPU is used; "": not said.
+    gpu_used_mb, gpu_total_mb
+        Memory of that GPU that is in use, by whomever, and all of it, MB; None: no GPU counts.
     """
 
     rate_hz: float
@@ -246,6 +255,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     suspicions: tuple[str, ...] = ()
     dropped: dict[str, int] = {}
     disk_free_bytes: Count | None = None
+    result_fault: str = ""
+    computing: Label = ""
+    gpu_used_mb: float | None = None
+    gpu_total_mb: float | None = None
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,4 +292,4 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     target: float | None
     unit: str
     sentence: str
-    time_s: float
+    time_s: Seconds

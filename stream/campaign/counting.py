@@ -10,7 +10,14 @@ from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import Backend, Counts, EventSettings, PixelMaps, SpectrumSettings
+from hexlive.kernels.backend import (
+    Backend,
+    Counts,
+    EventSettings,
+    Hardware,
+    PixelMaps,
+    SpectrumSettings,
+)
 from hexlive.kernels.contract import without
 from hexlive.stream.campaign.plan import Batch, Piece
 from hexlive.stream.device import CLUSTER, DeviceName, open_counter
@@ -170,6 +177,11 @@ class Gathered:
         self._total, self._take = total, take
         self._sizes: Iterator[int] = iter([batch.n_frames for batch in batches])
         self._n_frames, self._needed = 0, next(self._sizes, None)
+
+    @property
+    def hardware(self) -> Hardware:
+        """Whatever the workers have."""
+        return Hardware(name="workers of a cluster")
 
     def add(self, frames: NDArray[Any], first_frame: int) -> None:
         """Take note of frames that are counted elsewhere; add up a batch when it is whole."""

@@ -16,6 +16,7 @@ from hexlive.stream.export.measured import CT_COLUMNS, Measured, marks, spectra
 from hexlive.stream.export.plots import draw_all
 from hexlive.stream.export.tracking import Tracked, profiles
 from hexlive.stream.files import whole_or_absent
+from hexlive.stream.sheets import inert
 
 SECONDS_PER_HOUR: Final = 3600.0
 
@@ -135,7 +136,8 @@ def profile_rows(measured: Measured) -> Iterator[Row]:
 
 
 def write_table(path: Path, rows: Iterable[Row]) -> Path:
-    """Write rows as CSV (RFC 4180), numbers in full precision, nothing where there is no value.
+    """Write rows as CSV (RFC 4180), numbers in full precision, nothing where there is no value, and
+    no word that a spreadsheet would take for a formula.
 
     Raises
     ------
@@ -151,6 +153,8 @@ def write_table(path: Path, rows: Iterable[Row]) -> Path:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return inert(value)
     if isinstance(value, float | np.floating):
         return repr(float(value)) if np.isfinite(value) else ""
     return value

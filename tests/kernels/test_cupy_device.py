@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hexlive.kernels.backend import Counts, EventSettings, PixelMaps, SpectrumSettings
+from hexlive.kernels.backend import Counts, EventSettings, Hardware, PixelMaps, SpectrumSettings
 from hexlive.kernels.cuda import CudaBackend, open_cuda
 
 SCRIBBLE = 0xFFFF
@@ -119,7 +119,13 @@ def imagined_cupy(kernels: dict[str, Any], plain: type[Any], seed: int) -> tuple
 
         return launch
 
-    runtime = SimpleNamespace(getDeviceCount=lambda: 1, pointerGetAttributes=attributes)
+    runtime = SimpleNamespace(
+        getDeviceCount=lambda: 1,
+        getDevice=lambda: 0,
+        getDeviceProperties=lambda number: {"name": b"Imagined GPU"},
+        memGetInfo=lambda: (1_000_000, 9_000_000),
+        pointerGetAttributes=attributes,
+    )
     cuda = SimpleNamespace(
         runtime=runtime,
         Stream=lambda non_blocking: Stream(streams),
@@ -159,6 +165,9 @@ def test_no_order_of_copies_and_launches_changes_a_count(
         "pixels": make_pixels(shape, threshold_kev=9.0),
     }
     backend = open_cuda(**options)
+    assert backend.hardware == Hardware(
+        name="Imagined GPU", used_bytes=8_000_000, total_bytes=9_000_000
+    )
     rng = np.random.default_rng(seed)
     frames = rng.integers(0, 12, (45, *shape)).astype(np.uint16)
     for begin in range(0, 45, 5):

@@ -146,12 +146,15 @@ def ct_view(rng: np.random.Generator, **changes: Any) -> CtView:
         "engine": "fourier",
         "seconds": 14.2,
         "ra_um": 3.42,
+        "ra_sigma_um": 0.114,
         "rq_um": 4.31,
+        "rq_sigma_um": 0.15,
         "xy": (xy + 0.004 * rng.normal(size=xy.shape)).astype(np.float32),
         "xz": (xz + 0.004 * rng.normal(size=xz.shape)).astype(np.float32),
         "yz": xz.astype(np.float32),
         "surface_um": np.where(radius < 0.8, 5 * np.sin(9 * x) * y, np.nan).astype(np.float32),
         "anode_volume_um3": 4.1e10,
+        "anode_volume_sigma_um3": 3.2e8,
         "void_volume_um3": 2.2e8,
         "n_voids": 60,
         "stage_names": ["I", "II", "III", "IV"],
@@ -227,7 +230,17 @@ def views(emf: np.ndarray, sigma: np.ndarray, spectrum: np.ndarray, n_points: in
             left_right=1.152,
             left_right_sigma=0.004,
         ),
-        "scans": [ScanView(scan=4, state=5, ra_um=3.42, rq_um=4.31, anode_volume_um3=4.1e10)],
+        "scans": [
+            ScanView(
+                scan=4,
+                state=5,
+                ra_um=3.42,
+                ra_sigma_um=0.114,
+                rq_um=4.31,
+                anode_volume_um3=4.1e10,
+                anode_volume_sigma_um3=3.2e8,
+            )
+        ],
         "gain_percent": [(t, 0.004 * n, 0.01) for n, t in enumerate(hours)],
     }
 
@@ -262,6 +275,7 @@ def middle_of_a_cycle() -> Snapshot:
             recording="recording",
             dropped={"too_large": 51_000, "below_threshold": 12_000},
             disk_free_bytes=412_000_000_000,
+            computing="CPU, 2 threads (numba)",
         ),
         segment=Segment(
             series="5a0c1c1e-0000-4000-8000-000000000001",
@@ -291,6 +305,24 @@ def middle_of_a_cycle() -> Snapshot:
         emf_mean_sigma=0.0041,
         **views(emf, sigma, spectrum, pz.size),
     )
+
+
+class Mailbox:
+    """A client whose mailbox and clock the test holds."""
+
+    address = "tcp://127.0.0.1:1"
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        self.snapshot = snapshot
+        self.freshness = "waiting" if snapshot is None else "fresh"
+        self.age_s = None if snapshot is None else 1.0
+        self.advice = None
+        self.invalid: dict[str, int] = {}
+        self.refused = 0
+
+    def latest(self) -> Snapshot | None:
+        snapshot, self.snapshot = self.snapshot, None
+        return snapshot
 
 
 class Publisher:
@@ -331,6 +363,11 @@ def make_publisher() -> Iterator[Callable[..., Publisher]]:
 @pytest.fixture
 def publisher(make_publisher: Callable[..., Publisher]) -> Publisher:
     return make_publisher()
+
+
+@pytest.fixture
+def make_mailbox() -> type[Mailbox]:
+    return Mailbox
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ class Mailbox:
     """A client with the snapshots that are put into it."""
 
     address, freshness, age_s, advice = "tcp://127.0.0.1:1", "fresh", 1.0, None
+    invalid, refused = {}, 0
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None

@@ -19,20 +19,6 @@ from hexlive.monitor.windows import WindowMap, WindowSpectrum, pixels, roi_count
 from hexlive.stream.model import Snapshot
 
 
-class Mailbox:
-    """A client with one snapshot."""
-
-    address, freshness, age_s = "tcp://127.0.0.1:1", "fresh", 1.0
-    advice = None
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot: Snapshot | None = snapshot
-
-    def latest(self) -> Snapshot | None:
-        snapshot, self.snapshot = self.snapshot, None
-        return snapshot
-
-
 @pytest.fixture
 def context(qtbot: QtBot) -> Context:
     return Context(DARK)
@@ -171,10 +157,10 @@ def test_history_is_bounded(snapshot: Snapshot) -> None:
 
 
 def test_keys_turn_pages_and_change_the_theme(
-    qtbot: QtBot, snapshot: Snapshot, tmp_path: Any
+    qtbot: QtBot, snapshot: Snapshot, tmp_path: Any, make_mailbox: Any
 ) -> None:
     settings = QSettings(str(tmp_path / "monitor.ini"), QSettings.Format.IniFormat)
-    window = MonitorWindow(Mailbox(snapshot), settings)
+    window = MonitorWindow(make_mailbox(snapshot), settings)
     qtbot.addWidget(window)
     with qtbot.waitActive(window):
         window.show()
@@ -186,7 +172,7 @@ def test_keys_turn_pages_and_change_the_theme(
     qtbot.keyClick(window, Qt.Key.Key_T)
     assert (window.view.theme.background, window.view.page) == ("#e8ebef", "Spectra")
     window.close()
-    again = MonitorWindow(Mailbox(snapshot), settings)
+    again = MonitorWindow(make_mailbox(snapshot), settings)
     qtbot.addWidget(again)
     assert (again.view.page, again.view.context.mode) == ("Spectra", "relative")
     assert again.view.theme.background == "#e8ebef"

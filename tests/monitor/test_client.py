@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from hexlive.monitor import client as client_module
-from hexlive.monitor.client import AddressError, Client, judge
+from hexlive.monitor.client import Client, judge
 from hexlive.stream.model import End, Snapshot
-from hexlive.stream.wire import encode
+from hexlive.stream.sockets import AddressError
+from hexlive.stream.wire import WireError, decode, encode
 
 PATIENCE_S = 10.0
 
@@ -128,6 +129,14 @@ def test_arrays_that_do_not_fit_are_refused(
     publisher.send(make_snapshot(**changes))
     wait_for(lambda: client.invalid["shape"] == 1)
     assert client.latest() is None
+
+
+@pytest.mark.parametrize("time_s", [-1.0, 1e20])
+def test_a_time_that_no_calendar_has_is_refused(snapshot: Snapshot, time_s: float) -> None:
+    mark = msgspec.structs.replace(snapshot.marks[0], time_s=time_s)
+    for wrong in ({"created_s": time_s}, {"marks": [mark]}):
+        with pytest.raises(WireError, match="header"):
+            decode(encode(msgspec.structs.replace(snapshot, **wrong)))
 
 
 def test_a_slice_must_be_an_image(publisher: Any, client: Client, snapshot: Snapshot) -> None:

@@ -34,19 +34,6 @@ PATIENCE_MS = 10_000
 YES, NO = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
 
 
-class Mailbox:
-    """A client with one snapshot."""
-
-    address, freshness, age_s, advice = "tcp://127.0.0.1:1", "fresh", 1.0, None
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot: Snapshot | None = snapshot
-
-    def latest(self) -> Snapshot | None:
-        snapshot, self.snapshot = self.snapshot, None
-        return snapshot
-
-
 class CommandLeg:
     """The command leg of a run that obeys everything, or answers with these bytes."""
 
@@ -98,8 +85,10 @@ def commander(leg: CommandLeg) -> Iterator[Commander]:
 
 
 @pytest.fixture
-def window(qtbot: QtBot, commander: Commander, snapshot: Snapshot) -> MonitorWindow:
-    window = MonitorWindow(Mailbox(snapshot), None, commander)
+def window(
+    qtbot: QtBot, commander: Commander, snapshot: Snapshot, make_mailbox: Callable[..., Any]
+) -> MonitorWindow:
+    window = MonitorWindow(make_mailbox(snapshot), None, commander)
     qtbot.addWidget(window)
     return window
 
@@ -132,9 +121,9 @@ def answered(qtbot: QtBot, window: MonitorWindow) -> str:
 
 
 def test_a_monitor_that_is_told_no_address_shows_no_commands(
-    qtbot: QtBot, snapshot: Snapshot
+    qtbot: QtBot, snapshot: Snapshot, make_mailbox: Callable[..., Any]
 ) -> None:
-    window = MonitorWindow(Mailbox(snapshot))
+    window = MonitorWindow(make_mailbox(snapshot))
     qtbot.addWidget(window)
     assert not window.findChildren(Controls)
 

@@ -152,7 +152,7 @@ def test_without_a_pipeline_it_says_so_in_time() -> None:
     result = call(NOBODY, "--snapshot", "never.png", "--timeout", "0.2")
     assert result.exit_code == 1
     assert result.stderr == (
-        "No snapshot came from tcp://127.0.0.1:9 within 0.2 s; "
+        "No snapshot came from tcp://127.0.0.1:9 within 0.2 s: "
         "check that a pipeline publishes there.\n"
     )
     assert not Path("never.png").exists()
@@ -171,7 +171,7 @@ def test_messages_that_are_no_snapshots_are_mentioned(publisher: Any) -> None:
     done.set()
     thread.join()
     assert result.exit_code == 1
-    assert "invalid messages were dropped" in result.stderr
+    assert "within 1 s: what comes cannot be read (header " in result.stderr
 
 
 @pytest.mark.usefixtures("qapp")

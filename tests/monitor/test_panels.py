@@ -13,13 +13,14 @@ from pytestqt.qtbot import QtBot
 from hexlive.monitor.compare import ComparePanel
 from hexlive.monitor.context import Context
 from hexlive.monitor.cycling import CyclingPanel, time_unit
-from hexlive.monitor.maps import CountsMap, EmfMap, SigmaMap
+from hexlive.monitor.maps import CountsMap, EmfMap, HitsMap, ResidualMap, SigmaMap
 from hexlive.monitor.numbers import decimals, mean_emf
 from hexlive.monitor.panels import PAGES, Make, Panel
 from hexlive.monitor.profile import ProfilePanel
 from hexlive.monitor.slices import CtPanel
 from hexlive.monitor.spectra import SpectrumPanel
 from hexlive.monitor.stages import COLOURS, StagesPanel, cut_out
+from hexlive.monitor.table import Grid, state_rows
 from hexlive.monitor.theme import DARK
 from hexlive.monitor.trends import TrendPanel, to_target
 from hexlive.monitor.uneven import UnevenTable
@@ -394,6 +395,32 @@ def test_compared_maps_have_the_same_colours(qtbot: QtBot, snapshot: Snapshot) -
     panel.show(snapshot)
     a, b, _ = (view._bar.levels() for view in panel._views)
     assert a == b
+
+
+def test_the_table_of_states_has_an_uncertainty_wherever_one_is_known(snapshot: Snapshot) -> None:
+    (row,) = (row for row in state_rows(snapshot) if row[0] == "5")
+    assert row[5:] == ("3.42 ± 0.11", "4.31", "41.00 ± 0.32", "–")
+
+
+def test_a_residual_of_nothing_has_no_sign(qtbot: QtBot, snapshot: Snapshot) -> None:
+    level = np.full(snapshot.emf.shape, -0.0001, np.float32)
+    panel = shown(qtbot, ResidualMap(Context(DARK)), replace(snapshot, peak_residual_kev=level))
+    assert "median 0.000 keV" in words(panel)
+
+
+def test_colours_of_every_map_have_a_unit(qtbot: QtBot, snapshot: Snapshot) -> None:
+    for make in (EmfMap, SigmaMap, CountsMap, ResidualMap, HitsMap):
+        panel = shown(qtbot, make(Context(DARK)), snapshot)
+        assert panel._view._bar.getAxis("right").labelText
+
+
+def test_a_row_of_one_word_has_the_width_of_the_table(qtbot: QtBot) -> None:
+    grid = Grid(("what", "number", "share"), [0])
+    qtbot.addWidget(grid)
+    grid.write([("frames", "3", ""), ("counted on a device of a long name", "", "")])
+    assert [grid.columnSpan(row, 0) for row in (0, 1)] == [1, 3]
+    grid.write([("counted on another", "", ""), ("frames", "3", "")])
+    assert [grid.columnSpan(row, 0) for row in (0, 1)] == [3, 1]
 
 
 def test_stages_are_shown_around_the_anode() -> None:

@@ -1,6 +1,7 @@
 """The window: redraws what is new, never queues, and tells the truth about time."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsView, QWidget
 from pytestqt.qtbot import QtBot
 
 from hexlive.monitor.card import PlainLabel
-from hexlive.monitor.client import Client, Freshness
+from hexlive.monitor.client import Client
 from hexlive.monitor.main_window import REDRAW_MS, MonitorWindow
 from hexlive.monitor.panels import PAGES
 from hexlive.monitor.theme import DARK, MARGIN_PX
@@ -22,29 +23,13 @@ from hexlive.stream.model import Snapshot
 PATIENCE_MS = 10_000
 
 
-class Mailbox:
-    """A client whose mailbox and clock the test holds."""
-
-    address = "tcp://127.0.0.1:1"
-    advice = None
-
-    def __init__(self) -> None:
-        self.snapshot: Snapshot | None = None
-        self.freshness: Freshness = "waiting"
-        self.age_s: float | None = None
-
-    def latest(self) -> Snapshot | None:
-        snapshot, self.snapshot = self.snapshot, None
-        return snapshot
+@pytest.fixture
+def mailbox(make_mailbox: Callable[[], Any]) -> Any:
+    return make_mailbox()
 
 
 @pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def window(qtbot: QtBot, mailbox: Mailbox) -> MonitorWindow:
+def window(qtbot: QtBot, mailbox: Any) -> MonitorWindow:
     window = MonitorWindow(mailbox)
     qtbot.addWidget(window)
     window.show()
@@ -65,7 +50,7 @@ def test_before_the_first_snapshot_it_waits(window: MonitorWindow) -> None:
 
 
 def test_it_redraws_only_what_is_new(
-    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot
+    window: MonitorWindow, mailbox: Any, snapshot: Snapshot
 ) -> None:
     mailbox.snapshot = snapshot
     for _ in range(5):
@@ -74,7 +59,7 @@ def test_it_redraws_only_what_is_new(
 
 
 def test_the_age_runs_on_while_nothing_comes(
-    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot
+    window: MonitorWindow, mailbox: Any, snapshot: Snapshot
 ) -> None:
     mailbox.snapshot, mailbox.freshness, mailbox.age_s = snapshot, "fresh", 1.0
     window.tick()
@@ -87,7 +72,7 @@ def test_the_age_runs_on_while_nothing_comes(
 
 
 def test_lost_frames_turn_the_banner_red(
-    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot
+    window: MonitorWindow, mailbox: Any, snapshot: Snapshot
 ) -> None:
     health = replace(snapshot.health, frames_expected=1000, frames_received=988, frames_missing=12)
     mailbox.snapshot, mailbox.freshness = replace(snapshot, health=health), "fresh"
@@ -98,7 +83,7 @@ def test_lost_frames_turn_the_banner_red(
 
 
 def test_a_long_note_does_not_widen_the_window(
-    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot
+    window: MonitorWindow, mailbox: Any, snapshot: Snapshot
 ) -> None:
     width = window.width()
     mailbox.snapshot = replace(snapshot, status="error", note="word " * 10_000)
@@ -238,7 +223,7 @@ def test_two_monitors_see_the_same_run(qtbot: QtBot, publisher: Any, snapshot: S
 
 
 def test_a_closed_window_polls_no_more(
-    window: MonitorWindow, mailbox: Mailbox, snapshot: Snapshot, qtbot: QtBot
+    window: MonitorWindow, mailbox: Any, snapshot: Snapshot, qtbot: QtBot
 ) -> None:
     window.close()
     mailbox.snapshot = snapshot

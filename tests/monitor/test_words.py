@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from hexlive.monitor.figures import tiles
 from hexlive.monitor.history import History
-from hexlive.monitor.numbers import brief, duration
-from hexlive.monitor.words import age, banner, scan_facts, scan_progress
+from hexlive.monitor.numbers import brief, duration, signed, with_sigma
+from hexlive.monitor.words import age, banner, hindrance, roughness, scan_facts, scan_progress
 from hexlive.stream.model import Snapshot
 
 
@@ -57,6 +57,31 @@ def test_the_recording_says_how_much_it_has(snapshot: Snapshot) -> None:
     growing = health(snapshot, written_mb=1234.4, written_mb_per_s=70.9, unwritten_mb=3.0)
     (tile,) = (tile for tile in tiles(growing) if tile.label == "recording")
     assert tile.hint == "Recorded 1,234 MB, 71 MB/s; 3 MB wait to be written."
+
+
+def test_a_result_that_cannot_be_written_alarms_with_its_sentence(snapshot: Snapshot) -> None:
+    failed = health(snapshot, result_fault="No result: the disk is gone.")
+    text, level = banner(failed, "fresh", "")
+    assert text.startswith("NO RESULT")
+    assert text.endswith("No result: the disk is gone.")
+    assert level == "alarm"
+
+
+def test_what_keeps_a_monitor_from_hearing_a_run_is_said() -> None:
+    said = hindrance({"header": 12}, 0)
+    assert said == "what comes cannot be read (header 12); is it a pipeline of this version?"
+    text, level = banner(None, "waiting", "tcp://i12:5556", said)
+    assert text == f"Waiting for a pipeline at tcp://i12:5556: {said}"
+    assert level == "warning"
+    assert "keys" in hindrance({}, 3)
+    assert hindrance({}, 0) == ""
+
+
+def test_what_is_rounded_to_nothing_has_no_sign() -> None:
+    assert [signed(value, 3) for value in (-0.0004, 0.0004, -0.271, 0.271)] == [
+        "0.000", "0.000", "-0.271", "+0.271"
+    ]  # fmt: skip
+    assert with_sigma(-0.0004, 0.02) == "0.000 ± 0.020  (5e+03 %)"
 
 
 def test_a_reconstruction_under_way_is_announced(snapshot: Snapshot) -> None:
@@ -175,10 +200,9 @@ def test_the_progress_of_a_scan_is_counted(snapshot: Snapshot) -> None:
 
 
 def test_only_known_facts_of_a_reconstruction_are_listed(snapshot: Snapshot) -> None:
-    facts = scan_facts(replace(snapshot.ct, engine=None, rq_um=None))
-    assert "14.2 s" in facts
-    assert "Ra 3.42 µm" in facts
-    assert "Rq" not in facts
+    assert scan_facts(replace(snapshot.ct, engine=None)) == "state 5 · 14.2 s · centre 209.25 px"
+    assert roughness(replace(snapshot.ct, rq_um=None)) == "Ra 3.42 ± 0.11 µm"
+    assert roughness(replace(snapshot.ct, ra_um=None, rq_sigma_um=None)) == "Rq 4.31 µm"
 
 
 def test_the_banner_says_what_a_pattern_of_losses_looks_like(snapshot: Snapshot) -> None:

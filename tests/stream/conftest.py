@@ -1,9 +1,11 @@
 """A small synthetic experiment."""
 
 import os
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from itertools import cycle
 from pathlib import Path
 from socket import create_server
@@ -11,14 +13,19 @@ from socket import create_server
 import numpy as np
 import pytest
 
+from hexlive.monitor.client import Client
+from hexlive.monitor.figures import Phrase
+from hexlive.monitor.history import History
+from hexlive.monitor.words import banner, hindrance
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.config import Config, DetectorSettings
-from hexlive.stream.model import AnyMessage, Cycler, End, Frames, Segment, Start
+from hexlive.stream.model import AnyMessage, Cycler, End, Frames, Segment, Snapshot, Start
 
 SHAPE = (12, 10)
 BATCH = 64
 BATCHES = 3
 LONG_BATCHES = 20
+PATIENCE_S = 20.0
 LAST_PORT = 32_768  # from here on systems give ports out
 PORTS = cycle(range(16_384 + os.getpid() * 64 % 8_192, LAST_PORT))
 
@@ -136,6 +143,79 @@ def _is_free(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+class Watch:
+    """A monitor of a run without its window: what it has received, and what its log says.
+
+    Attributes
+    ----------
+    seen
+        Snapshots, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.history, self.seen = History(), list[Snapshot]()
+        self.client: Client | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def attach(self, address: str, keys: Path | None = None, settle_s: float = 0.3) -> None:
+        """Listen to the run that publishes there; a subscription takes a moment to reach it."""
+        self.client = Client(address, keys)
+        self._thread.start()
+        time.sleep(settle_s)
+
+    def until(self, wanted: Callable[[Snapshot], bool]) -> Snapshot:
+        """Wait for a snapshot."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline_s:
+            if found := next((each for each in reversed(self.seen) if wanted(each)), None):
+                return found
+            time.sleep(0.01)
+        raise AssertionError(f"Not among {len(self.seen)} snapshots; the last says {self.banner}")
+
+    def over(self) -> Snapshot:
+        """Wait for the last."""
+        return self.until(lambda snapshot: snapshot.status != "running")
+
+    @property
+    def banner(self) -> Phrase:
+        """What the banner says now."""
+        newest = self.seen[-1] if self.seen else None
+        why = hindrance(self.client.invalid, self.client.refused)
+        return banner(newest, self.client.freshness, self.client.address, why)
+
+    @property
+    def log(self) -> dict[str, str]:
+        """What the log says, and how urgent each line is."""
+        return {event.text: event.level for event in self.history.events}
+
+    def close(self) -> None:
+        """Leave."""
+        self._closing.set()
+        if self.client is not None:
+            self._thread.join()
+            self.client.close()
+
+    def _look(self) -> None:
+        while not self._closing.wait(0.002):
+            if (snapshot := self.client.latest()) is not None:
+                self.history.take(snapshot)
+                self.seen.append(snapshot)
+
+
+@pytest.fixture
+def make_watch() -> Iterator[Callable[[], Watch]]:
+    """Makes monitors, and closes them after the test."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(Watch()))
+
+
+@pytest.fixture
+def watch(make_watch: Callable[[], Watch]) -> Watch:
+    """A monitor that is attached to nothing yet."""
+    return make_watch()
 
 
 @pytest.fixture

@@ -1,64 +1,25 @@
 """What a monitor receives is what the run knows; nobody listening changes nothing."""
 
-import threading
 import time
 
 import numpy as np
 import pytest
 import zmq
 
-from hexlive.monitor.client import Client
 from hexlive.stream.config import Config
 from hexlive.stream.display import bands
-from hexlive.stream.model import Snapshot
 from hexlive.stream.publisher import MAX_SLICE_PX, thinned
 from hexlive.stream.session import Outputs, run_session
 from hexlive.stream.sockets import AddressError
 from hexlive.stream.views import CtView
 
-PATIENCE_S = 20.0
-
-
-class Listener:
-    """A monitor's client that starts when the display leg opens and keeps the last snapshot."""
-
-    def __init__(self) -> None:
-        self.last: Snapshot | None = None
-        self._attached = threading.Event()
-
-    def attach(self, address: str) -> None:
-        self._thread = threading.Thread(target=self._listen, args=(address,))
-        self._thread.start()
-        self._attached.wait(PATIENCE_S)
-        time.sleep(0.3)  # a subscription takes a moment to reach the publisher
-
-    def _listen(self, address: str) -> None:
-        with Client(address) as client:
-            self._attached.set()
-            deadline = time.monotonic() + PATIENCE_S
-            while time.monotonic() < deadline:
-                self.last = client.latest() or self.last
-                if self.last is not None and self.last.status != "running":
-                    return
-                time.sleep(0.01)
-
-    def join(self) -> Snapshot:
-        self._thread.join(PATIENCE_S)
-        assert self.last is not None
-        return self.last
-
-
-@pytest.fixture
-def listener() -> Listener:
-    return Listener()
-
 
 def test_the_last_snapshot_holds_the_totals_and_the_trend(
-    lossy_source, config: Config, calibration, tmp_path, listener: Listener
+    lossy_source, config: Config, calibration, tmp_path, watch
 ) -> None:
     outputs = Outputs(result=tmp_path / "r.nxs", publish="tcp://127.0.0.1:*")
-    outcome = run_session(lossy_source, config, calibration, outputs, on_publish=listener.attach)
-    last = listener.join()
+    outcome = run_session(lossy_source, config, calibration, outputs, on_publish=watch.attach)
+    last = watch.over()
     assert last.uneven is not None
     assert (last.uneven.diameter_mm, last.marks) == (14.0, [])
     assert last.status == "stopped"
@@ -75,6 +36,8 @@ def test_the_last_snapshot_holds_the_totals_and_the_trend(
         "region 1", "region 2", "region 3", "anode", "electrolyte", "cathode"
     ]  # fmt: skip
     assert last.health.disk_free_bytes > 0
+    assert last.health.computing.startswith("CPU, ")
+    assert (last.health.gpu_used_mb, last.health.gpu_total_mb) == (None, None)
     assert sum(last.health.dropped.values()) > 0
     assert [line.name for line in last.lines] == ["W Ka", "Pb Ka"]
     assert last.undefined.shape == last.peak_residual_kev.shape == last.emf.shape
@@ -100,7 +63,7 @@ def test_bands_fit_any_energy_axis(n_bins: int, top_kev: float) -> None:
 
 
 def test_a_run_that_fails_tells_its_monitors_why(
-    source, config: Config, calibration, tmp_path, listener: Listener
+    source, config: Config, calibration, tmp_path, watch
 ) -> None:
     class Failing(type(source)):
         def __iter__(self):
@@ -114,9 +77,9 @@ def test_a_run_that_fails_tells_its_monitors_why(
     outputs = Outputs(result=tmp_path / "r.nxs", publish="tcp://127.0.0.1:*")
     with pytest.raises(OSError, match="gone"):
         run_session(
-            Failing(source._messages), config, calibration, outputs, on_publish=listener.attach
+            Failing(source._messages), config, calibration, outputs, on_publish=watch.attach
         )
-    last = listener.join()
+    last = watch.over()
     assert last.status == "error"
     assert "the disk is gone" in last.note
     assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ from hexlive.stream.commands import experiment as experiment_module
 from hexlive.stream.commands.experiment import Agreement, run_experiment
 from hexlive.stream.export.hxt import read_hxt
 from hexlive.stream.export.measured import read_result
+from hexlive.stream.export.tables import write_table
 from hexlive.stream.results import MarksResult
 from hexlive.stream.sinks import _write_marks
 from hexlive.stream.views import MarkView
@@ -169,6 +170,12 @@ def test_marks_are_a_table_where_there_are_any(experiment, hexlive, tmp_path: Pa
     assert [early[name] for name in ("label", "time_s")] == ["early", "1400000000.0"]
     assert [early[name] for name in ("frame", "segment", "state", "soc")] == [""] * 4
     assert list(late.values()) == [known.label, "1500000000.0", "64", "2", "1", "0.2"]
+
+
+@pytest.mark.parametrize("label", ["=1+1", "+49 30", "-2 C", "@here"])
+def test_no_word_of_a_table_is_a_formula_of_a_spreadsheet(tmp_path: Path, label: str) -> None:
+    (row,) = table(write_table(tmp_path / "t.csv", [{"label": label, "volt": -2.0, "n": -3}]))
+    assert row == {"label": f"'{label}", "volt": "-2.0", "n": "-3"}
 
 
 def test_maps_of_components_add_up_to_what_the_file_says(experiment) -> None:

@@ -20,7 +20,10 @@ import numpy as np
 import pytest
 import zmq
 
-from hexlive.stream.model import AnyMessage, Frames
+from hexlive.monitor.counters import counter_rows
+from hexlive.monitor.figures import Phrase, tiles
+from hexlive.monitor.words import banner
+from hexlive.stream.model import AnyMessage, Frames, Snapshot
 from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.simulator.injected import Parts
 
@@ -40,12 +43,15 @@ class Running:
     ----------
     input, publish
         Where it listens, and where it publishes.
+    watch
+        A monitor of it.
     """
 
     process: subprocess.Popen[str]
     input: str
     publish: str
     folder: Path
+    watch: Any
 
     @property
     def result(self) -> Path:
@@ -62,7 +68,7 @@ Start = Callable[..., Running]
 
 
 @pytest.fixture
-def start(calibration_file: Path, tmp_path: Path) -> Iterator[Start]:
+def start(calibration_file: Path, tmp_path: Path, make_watch: Callable[[], Any]) -> Iterator[Start]:
     """Start ``hexlive run`` for the small experiment; ``stream`` is further TOML of that table."""
     with ExitStack() as stack:
 
@@ -74,7 +80,9 @@ def start(calibration_file: Path, tmp_path: Path) -> Iterator[Start]:
             )
             words = ["run", "--config", config, "--calibration", calibration_file]
             process = stack.enter_context(_process(*words))
-            return Running(process, *_addresses(process), tmp_path)
+            where, watch = _addresses(process), make_watch()
+            watch.attach(where[1], settle_s=0.0)
+            return Running(process, *where, tmp_path, watch)
 
         yield run
 
@@ -185,13 +193,13 @@ class FaultTable:
     def __init__(self) -> None:
         self._rows: list[tuple[str, ...]] = []
 
-    def add(self, fault: str, injected: str, counted: str, recovered: str) -> None:
+    def add(self, fault: str, injected: str, counted: str, shown: str, recovered: str) -> None:
         """Called when everything was asserted, so the counts were equal."""
-        self._rows.append((fault, injected, counted, "yes", recovered))
+        self._rows.append((fault, injected, counted, "yes", shown, recovered))
 
     def text(self) -> str:
         """As Markdown."""
-        head = ("fault", "injected", "counted", "counts equal", "recovered in")
+        head = ("fault", "injected", "counted", "counts equal", "on the screen", "recovered in")
         lines = (head, ("---",) * len(head), *self._rows)
         return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
@@ -230,17 +238,46 @@ def hold_against(processed, fault_table: FaultTable) -> Callable[..., Found]:
         assert live.received == n_received
         assert live.rejected == rejected
         live.assert_same(processed(survivors))
+        shown = _shown(running.watch, len(missing), rejected)
         refused = "".join(f"; {n} {why}" for why, n in live.rejected.items())
         injected = "".join(f"; {n} {why}" for why, n in rejected.items())
         fault_table.add(
             fault,
             f"{len(missing)} frames lost{injected}",
             f"{len(live.missing)} missing{refused}",
+            shown,
             recovered,
         )
         return live
 
     return hold
+
+
+def _shown(watch: Any, n_missing: int, rejected: dict[str, int]) -> str:
+    """Hold what a monitor says at the end against what was injected; what alarms or warns."""
+    last = watch.over()
+    health, words, level = last.health, *banner(last, "stopped", "")
+    alarms, _, _ = words.partition("STOPPED")
+    assert health.frames_missing == n_missing
+    assert alarms.startswith("LOST ") == bool(n_missing)
+    assert (level == "alarm") == bool(alarms)
+    if n_missing:
+        percent = f"{100 * n_missing / health.frames_expected:.2g} %"
+        assert alarms.startswith(f"LOST {percent}")
+        assert watch.log[f"Lost {n_missing:,} ({percent}) frames."] == "alarm"
+    rows = list(counter_rows(health, 0.0))
+    assert all((f"rejected: {why}", f"{n:,}", "") in rows for why, n in rejected.items())
+    n_refused = sum(rejected.values())
+    assert value_of(last, "rejected") == (f"{n_refused:,}", "warning" if n_refused else "plain")
+    warned = [level for text, level in watch.log.items() if f"{n_refused:,} rejected." in text]
+    assert warned == ["warning"] * bool(n_refused)
+    said = [alarms.strip(" ·"), f"{n_refused:,} rejected" if n_refused else ""]
+    return " · ".join(filter(None, said)) or "no alarm"
+
+
+def value_of(snapshot: Snapshot, label: str) -> Phrase:
+    """A figure of the status line."""
+    return next(tile.value for tile in tiles(snapshot) if tile.label == label)
 
 
 @pytest.fixture

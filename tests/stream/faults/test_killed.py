@@ -191,6 +191,7 @@ def test_a_run_that_is_killed_again_and_again_counts_what_survives_once(
         f"kill -9 of the run {len(MOMENTS)} times: in exposures, between two, at the end",
         "what was under way",
         f"{len(lost)} missing",
+        "OLD, NO NEW DATA; then the log says that it was interrupted",
         "the start of the run with the same configuration",
     )
 
