@@ -39,3 +39,9 @@ def gpu_cupy(user: str) -> ModuleType:
     except RuntimeError as error:  # CuPy's own errors are RuntimeErrors
         raise EngineUnavailableError(f"{user} needs an NVIDIA GPU that CuPy reaches.") from error
     return cupy
+
+
+def free_bytes(cupy: ModuleType) -> int:
+    """Memory of the GPU that is free, after what CuPy keeps for itself was given back."""
+    cupy.get_default_memory_pool().free_all_blocks()
+    return int(cupy.cuda.runtime.memGetInfo()[0])

@@ -157,7 +157,8 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     order from 1, the anode is where it is; 0: it never was. ``stage`` is what is under way while
     reconstructing ("slice", "preview", "volume", "metrics", "stages"), with the fraction that is
     done and the seconds that are left, where known. ``durations_s`` are those of its steps,
-    ``delays_s`` from the last projection to each stage's result.
+    ``delays_s`` from the last projection to each stage's result; "cuts" is what xz and yz took that
+    grew with the scan.
     """
 
     scan: int
