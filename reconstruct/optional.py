@@ -2,6 +2,9 @@
 
 from importlib import import_module
 from types import ModuleType
+from typing import Final
+
+EXTRAS: Final = {"cupy": "cuda", "taufactor": "flux", "torch": "flux"}  # others are in "ct"
 
 
 class EngineUnavailableError(RuntimeError):
@@ -19,7 +22,7 @@ def library(name: str, user: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        extra = "cuda" if name.startswith("cupy") else "ct"
+        extra = EXTRAS.get(name.partition(".")[0], "ct")
         raise EngineUnavailableError(
             f"{user} needs {name}: pip install 'hexlive[{extra}]'."
         ) from error

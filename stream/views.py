@@ -180,6 +180,8 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     anode_volume_sigma_um3: float | None = None
     void_volume_um3: float | None = None
     n_voids: int | None = None
+    tortuosity_factor: float | None = None
+    effective_diffusivity: float | None = None
     durations_s: dict[str, float] = {}
     delays_s: dict[str, float] = {}
     stage_names: list[Label] = []
