@@ -18,7 +18,7 @@ from hexlive.benchmarks.reconstructors import BARE, Reconstructor, makers
 from hexlive.benchmarks.table import Cell, Column, Table
 from hexlive.benchmarks.turns import Contender, Timings, positive, take_turns
 from hexlive.kernels.cpu import available_cores
-from hexlive.reconstruct.ct.choosing import candidates
+from hexlive.reconstruct.ct.choosing import GPU_ENGINES, candidates
 from hexlive.reconstruct.ct.engines import Engine
 from hexlive.reconstruct.ct.geometry import Geometry, field_of_view
 from hexlive.reconstruct.optional import EngineUnavailableError
@@ -31,7 +31,6 @@ BLOCK_ROWS: Final = 256
 SCAN_ROWS: Final = 2160  # of the scan for which this is made
 FEW: Final = 20  # there, only one angle in so many is timed
 QUICK: Final = {"size": [(512, 720)], "ct_turns": 2, "block_rows": 64}
-GPU_ENGINES: Final = ("fourier-gpu", "astra")
 WARM_UP_ROWS: Final = 16
 MIB: Final = 1 << 20
 MB: Final = 1_000_000

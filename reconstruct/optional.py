@@ -2,6 +2,9 @@
 
 from importlib import import_module
 from types import ModuleType
+from typing import Final
+
+EXTRAS: Final = {"cupy": "cuda", "taufactor": "flux", "torch": "flux"}  # others are in "ct"
 
 
 class EngineUnavailableError(RuntimeError):
@@ -19,7 +22,7 @@ def library(name: str, user: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        extra = "cuda" if name.startswith("cupy") else "ct"
+        extra = EXTRAS.get(name.partition(".")[0], "ct")
         raise EngineUnavailableError(
             f"{user} needs {name}: pip install 'hexlive[{extra}]'."
         ) from error
@@ -39,3 +42,9 @@ def gpu_cupy(user: str) -> ModuleType:
     except RuntimeError as error:  # CuPy's own errors are RuntimeErrors
         raise EngineUnavailableError(f"{user} needs an NVIDIA GPU that CuPy reaches.") from error
     return cupy
+
+
+def free_bytes(cupy: ModuleType) -> int:
+    """Memory of the GPU that is free, after what CuPy keeps for itself was given back."""
+    cupy.get_default_memory_pool().free_all_blocks()
+    return int(cupy.cuda.runtime.memGetInfo()[0])

@@ -163,11 +163,13 @@ class LiveScan(ScanCourse):
         news = self._leg.advance()
         if self._leg.fault is not None:
             self._note(f"There is no live slice: {self._leg.fault}")
-        if news is None or self.view.volume_file is not None:
-            return
-        self._update(xy=news.xy, centre_px=news.centre_px)
-        if not self.collecting and not self._leg.busy:
-            self._mark("slice", news.known_s)
+        if self._leg.cuts_fault is not None:
+            self._note(f"There are no live slices along the axis: {self._leg.cuts_fault}")
+        for slices, centre_px, known_s, stage in news:
+            if self.view.volume_file is None:
+                self._update(centre_px=centre_px, **slices)
+                if stage:
+                    self._mark(stage, known_s)
 
     def _watch_the_clock(self) -> None:
         now_s, idle_s = time.monotonic(), self._live.idle_timeout_s

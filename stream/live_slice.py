@@ -1,19 +1,25 @@
-"""The live slice of a CT scan: its rows leave the data leg, a process makes the slice of them."""
+"""The live slices of a CT scan: images leave the data leg, a process makes slices of them.
+
+Everywhere it is the slice of one detector row; with a GPU also two cuts along the axis, of a volume
+of pixels twice as wide that grows with the scan.
+"""
 
 import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import inf
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.ct.live import LiveSlice
+from hexlive.reconstruct.ct.choosing import GPU_ENGINES
+from hexlive.reconstruct.ct.live_volume import halved
 from hexlive.reconstruct.ct.tomography import TomographySettings
+from hexlive.stream.growing_slices import Answer, Batch, begin, finish, finish_cuts, grow, keep
 from hexlive.stream.model import Projections, ScanStart
-from hexlive.stream.nxtomo import DARK, FLAT, PROJECTION
 from hexlive.stream.worker import Worker, failed
 
 NEIGHBOURS: Final = 1  # rows on either side, for the zinger filter
@@ -59,15 +65,19 @@ class LiveScanSettings:
 
 
 class SliceNews(NamedTuple):
-    """A slice ``(y, x)``, the axis it was made with, and when it was there (monotonic clock)."""
+    """Slices by their name in a `CtView`, the axis, and when they were there (monotonic clock).
 
-    xy: NDArray[np.float32]
+    ``stage`` is "slice" or "cuts" for those of the whole scan, "" before.
+    """
+
+    slices: dict[str, NDArray[np.float32]]
     centre_px: float
     known_s: float
+    stage: str
 
 
 class LiveLeg:
-    """Hands the rows of one scan to a worker, a batch at a time, and takes slices from it.
+    """Hands what slices need of one scan to a worker, and takes slices from it.
 
     Parameters
     ----------
@@ -78,6 +88,8 @@ class LiveLeg:
     ----------
     fault
         Why there will be no more slices of this scan; None: there will.
+    cuts_fault
+        Why there are no cuts along the axis, where a GPU was to make them; None: nothing is wrong.
     """
 
     def __init__(
@@ -92,118 +104,84 @@ class LiveLeg:
         row = start.rows // 2 if live.row is None else min(live.row, start.rows - 1)
         first = max(0, row - NEIGHBOURS)
         self._rows = slice(first, row + NEIGHBOURS + 1)
-        self._n_images, self._n_expected = 0, start.n_images
-        self._waiting: list[Batch] = []
+        self._n_images, self._n_seen, self._n_expected = 0, 0, start.n_images
         self._news: list[SliceNews] = []
         self._due_s = 0.0
-        self._call: Future[None] | None = None
+        self._calls: list[Future[Answer]] = []
+        self._growing: Future[Answer] | None = None
         self.fault: str | None = None
-        self._submit(_begin, settings, start.columns, row - first, centre_px, start.n_images)
+        self.cuts_fault: str | None = None
+        self._whole = centre_px is not None and wants_gpu(settings)
+        shape = (start.rows, start.columns)
+        self._submit(begin, settings, shape, row - first, centre_px, start.n_images, self._whole)
 
     @property
     def busy(self) -> bool:
-        """A call is under way."""
-        return self._call is not None
+        """Calls are under way."""
+        return bool(self._calls)
 
     def add(self, message: Projections) -> None:
-        """Take what the slice needs of some images."""
+        """Take what the slices need of some images."""
         self._n_images += len(message.images)
         if self.fault is None:
+            coarse = halved(message.images) if self._whole else None
             images = message.images[:, self._rows].copy()
-            self._waiting.append(Batch(images, message.angles_deg, message.image_key))
+            taken = np.arange(message.first_image, message.end_image)
+            batch = Batch(images, coarse, message.angles_deg, message.image_key, taken)
+            self._submit(keep, batch)
 
-    def advance(self) -> SliceNews | None:
-        """Keep the worker supplied; the newest slice, if there is a new one."""
-        if self._call is not None and self._call.done():
-            if self.fault is None and failed(self._call):
-                self.fault = _why(self._call)
-                self._waiting.clear()
-            self._call = None
-        if self._call is None and self._waiting and self._due():
-            self._hand_over(_grow)
-        news = self._news[-1] if self._news else None
-        self._news.clear()
+    def advance(self) -> list[SliceNews]:
+        """Ask for slices where it is time to; those that have come, the latest last."""
+        while self._calls and self._calls[0].done():
+            self._take(self._calls.pop(0))
+        if self._growing not in self._calls and self._due():
+            self._n_seen = self._n_images
+            self._growing = self._submit(grow)
+        news, self._news = self._news, []
         return news
 
     def finish(self) -> None:
-        """No more images will come: ask for the slice of them all, behind what is under way."""
-        self._hand_over(_finish)
+        """No more images will come: ask for the slices of them all, behind what is under way."""
+        self._n_seen = self._n_images
+        if self.fault is None:
+            self._submit(finish, stage="slice")
+            self._submit(finish_cuts, stage="cuts")
+
+    def _take(self, call: "Future[Answer]") -> None:
+        if failed(call):
+            self.fault = self.fault or _why(call)
+        else:
+            self._whole &= call.result().whole
+            self.cuts_fault = call.result().cuts_fault
 
     def _due(self) -> bool:
         left = self._n_expected - self._n_images
         nearly_over = 0 <= left < LAST_PART * self._n_expected
-        return time.monotonic() >= self._due_s and not nearly_over
+        fresh = self.fault is None and self._n_images > self._n_seen
+        return fresh and time.monotonic() >= self._due_s and not nearly_over
 
-    def _hand_over(self, function: Any) -> None:
-        batches, self._waiting = self._waiting, []
-        if self.fault is None:
-            self._submit(function, batches)
-
-    def _submit(self, function: Any, *arguments: Any) -> None:
+    def _submit(self, function: Any, *arguments: Any, stage: str = "") -> "Future[Answer]":
         began_s = time.monotonic()
-        call = self._call = self._worker.submit(function, self._scan, *arguments)
+        call = self._worker.submit(function, self._scan, *arguments)
+        self._calls.append(call)
 
-        def note(done: "Future[tuple[NDArray[np.float32], float] | None]") -> None:
+        def note(done: "Future[Answer]") -> None:
             known_s = time.monotonic()
-            self._due_s = known_s + max(self._live.interval_s, PAUSE * (known_s - began_s))
-            if not failed(done) and (made := done.result()) is not None:
-                self._news.append(SliceNews(*made, known_s))
+            if not failed(done) and done.result().slices:
+                self._due_s = known_s + max(self._live.interval_s, PAUSE * (known_s - began_s))
+                slices, centre_px = done.result()[:2]
+                self._news.append(SliceNews(slices, centre_px, known_s, stage))
 
         call.add_done_callback(note)
+        return call
+
+
+def wants_gpu(settings: TomographySettings) -> bool:
+    """Whether the engine may be one for GPUs, as far as can be told without asking a GPU."""
+    return settings.engine in ("auto", *GPU_ENGINES) and find_spec("cupy") is not None
 
 
 def _why(call: "Future[Any]") -> str:
     if call.cancelled() or isinstance(call.exception(), BrokenProcessPool):
         return "its process died."
     return str(call.exception())
-
-
-class Batch(NamedTuple):
-    """Some rows ``(images, rows, columns)`` of some images, with an angle and a key each."""
-
-    images: NDArray[np.uint16]
-    angles_deg: NDArray[np.float64]
-    image_key: NDArray[np.uint8]
-
-
-_slices: dict[int, LiveSlice] = {}  # of the worker process: one at a time, by scan
-
-
-def _begin(
-    scan: int,
-    settings: TomographySettings,
-    columns: int,
-    row: int,
-    centre_px: float | None,
-    n_images: int,
-) -> None:
-    _slices.clear()
-    _slices[scan] = LiveSlice(settings, columns, row, centre_px, n_images)
-
-
-def _grow(scan: int, batches: list[Batch]) -> tuple[NDArray[np.float32], float] | None:
-    return _made(_with(scan, batches), finish=False)
-
-
-def _finish(scan: int, batches: list[Batch]) -> tuple[NDArray[np.float32], float] | None:
-    made = _made(_with(scan, batches), finish=True)
-    _slices.clear()
-    return made
-
-
-def _with(scan: int, batches: list[Batch]) -> LiveSlice:
-    slice_ = _slices.get(scan)
-    if slice_ is None:  # this process is the successor of the one that began
-        raise RuntimeError("its process died.")
-    for images, angles_deg, key in batches:
-        slice_.add_references(images[key == FLAT], images[key == DARK])
-        good = (key == PROJECTION) & np.isfinite(angles_deg)
-        slice_.add(images[good], angles_deg[good])
-    return slice_
-
-
-def _made(slice_: LiveSlice, *, finish: bool) -> tuple[NDArray[np.float32], float] | None:
-    image = slice_.finish() if finish else slice_.update()
-    if image is None or slice_.centre_px is None:
-        return None
-    return image, slice_.centre_px

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hexlive.reconstruct.ct.scan import ChosenImages, Scan
+from hexlive.reconstruct.ct.scan import ChosenImages, Scan, Taken
 from hexlive.stream.files import opened, part_of, publish, whole_or_absent
 from hexlive.stream.growing import GrowingFile
 from hexlive.stream.journal import Column, Group, Link, Mark, Store, Value, put_aside
@@ -93,6 +93,7 @@ def _nxtomo(layout: Layout, path: Path) -> Scan:
         flats=_images(layout.data, np.flatnonzero(key == FLAT)),
         darks=_images(layout.data, np.flatnonzero(key == DARK)),
         angles_deg=angles_deg[key == PROJECTION],
+        taken=Taken(projections, np.flatnonzero(key == FLAT)),
         pixel_um=pixel_um,
         notes=(*_notes(layout, key), *doubts),
     )

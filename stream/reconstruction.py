@@ -16,14 +16,15 @@ from hexlive.reconstruct.ct.tomography import (
     Orthoslices,
     TomographySettings,
 )
+from hexlive.reconstruct.volumes.flux import anode_flux
 from hexlive.reconstruct.volumes.morphology import Morphology, MorphologyError
 from hexlive.reconstruct.volumes.overview import Overviewing
 from hexlive.reconstruct.volumes.surface import Surface, anode_surface
-from hexlive.reconstruct.volumes.surface_settings import SurfaceError
+from hexlive.reconstruct.volumes.surface_settings import FluxSettings, SurfaceError
 from hexlive.stream.files import FileError
 from hexlive.stream.nxtomo import opened_scan
 from hexlive.stream.stages import opened_stages
-from hexlive.stream.volumes import add_surface, opened_volume, write_volume
+from hexlive.stream.volumes import add_flux, add_surface, opened_volume, write_volume
 from hexlive.stream.worker import report_progress
 
 WARM_UP_COLUMNS: Final = 16
@@ -148,8 +149,8 @@ def measure_volume(
     -------
     dict
         The fields of ``CtView`` that are known now: ra_um, rq_um, surface_um, the volumes of anode
-        and voids, durations_s; and in note why there are none, as the volume is worth keeping
-        without them.
+        and voids, what flux found, durations_s; and in note why there are none, as the volume is
+        worth keeping without them.
 
     Raises
     ------
@@ -167,7 +168,26 @@ def measure_volume(
     else:
         add_surface(volume_path, surface)
         known, note = _measured(surface), " ".join(surface.notes)
+        if settings.flux.axis != "none":
+            simulated, said = _flux(volume_path, surface, settings.flux)
+            known, note = known | simulated, " ".join(filter(None, (note, said)))
     return {"note": note, "durations_s": {"measure": time.perf_counter() - began_s}, **known}
+
+
+def _flux(
+    volume_path: Path, surface: Surface, settings: FluxSettings
+) -> tuple[dict[str, float], str]:
+    """What flux finds its way through the anode, and what there is to say of it."""
+    try:
+        flux = anode_flux(surface.material, surface.thickness_um, settings)
+    except (SurfaceError, EngineUnavailableError) as error:
+        return {}, str(error)
+    add_flux(volume_path, flux, settings)
+    known = {
+        "tortuosity_factor": flux.tortuosity_factor,
+        "effective_diffusivity": flux.effective_diffusivity,
+    }
+    return known, " ".join(flux.notes)
 
 
 def compare_stages(paths: Sequence[Path]) -> dict[str, Any]:

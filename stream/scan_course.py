@@ -149,6 +149,9 @@ class ScanCourse:
         self._next()
 
     def _preview(self) -> None:
+        if self.view.xz is not None:  # grown with the scan, on a GPU
+            self._go_on(self._reconstruct)
+            return
         function = partial(preview_file, previous_centre_px=self._previous_px)
         self._submit("preview", function, self._path, self._settings)
 

@@ -231,7 +231,7 @@ def _write_scan(group: h5py.Group, scan: CtView) -> None:
         if (value := getattr(scan, name)) is not None:
             group.attrs[name] = value
     for name in ("centre_px", "engine", "seconds", *CT_NUMBERS, "void_volume_um3", "n_voids",
-                 "volume_file"):  # fmt: skip
+                 "tortuosity_factor", "effective_diffusivity", "volume_file"):  # fmt: skip
         if (value := getattr(scan, name)) is not None:
             group[name] = value
     for name, measured_s in (("durations", scan.durations_s), ("delays", scan.delays_s)):

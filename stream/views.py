@@ -160,7 +160,8 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     order from 1, the anode is where it is; 0: it never was. ``stage`` is what is under way while
     reconstructing ("slice", "preview", "volume", "metrics", "stages"), with the fraction that is
     done and the seconds that are left, where known. ``durations_s`` are those of its steps,
-    ``delays_s`` from the last projection to each stage's result.
+    ``delays_s`` from the last projection to each stage's result; "cuts" is what xz and yz took that
+    grew with the scan.
     """
 
     scan: int
@@ -182,6 +183,8 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     anode_volume_sigma_um3: float | None = None
     void_volume_um3: float | None = None
     n_voids: int | None = None
+    tortuosity_factor: float | None = None
+    effective_diffusivity: float | None = None
     durations_s: dict[str, float] = {}
     delays_s: dict[str, float] = {}
     stage_names: list[Label] = []

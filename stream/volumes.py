@@ -19,7 +19,9 @@ from hexlive.reconstruct.ct.tomography import (
     Reconstruction,
     orthoslices,
 )
+from hexlive.reconstruct.volumes.flux import Flux
 from hexlive.reconstruct.volumes.surface import Surface
+from hexlive.reconstruct.volumes.surface_settings import FluxSettings
 from hexlive.stream.files import (
     FileError,
     new_group,
@@ -117,6 +119,28 @@ def add_surface(path: Path, surface: Surface) -> None:
             _write_surface(file["entry"], surface)
     except OSError as error:
         raise FileError(f"Cannot add the surface to {path}: {reason(error)}.") from error
+
+
+def add_flux(path: Path, flux: Flux, settings: FluxSettings) -> None:
+    """Add what a simulation of flux found to a volume file.
+
+    Raises
+    ------
+    FileError
+        The disk is full, or the file cannot be written to.
+    """
+    try:
+        with h5py.File(path, "r+") as file:
+            process = new_group(file["entry"], "flux", "NXprocess")
+            process["program"], process["version"] = "taufactor", version("taufactor")
+            process["notes"] = " ".join(flux.notes)
+            for name in ("tortuosity_factor", "effective_diffusivity", "volume_fraction"):
+                process[name] = getattr(flux, name)
+            parameters = new_group(process, "parameters", "NXparameters")
+            parameters["axis"], parameters["through"] = settings.axis, settings.through
+            parameters["box_first_px"], parameters["box_end_px"] = flux.first, flux.end
+    except OSError as error:
+        raise FileError(f"Cannot add the flux to {path}: {reason(error)}.") from error
 
 
 def _volume(group: h5py.Group, name: str, shape: tuple[int, ...]) -> h5py.Dataset:

@@ -1,4 +1,4 @@
-"""For all tests: the slow reference, the command line, the real data.
+"""For all tests: the slow reference, the command line, the real data, what stands for a GPU.
 
 The slow reference has the semantics of docs/events.md, one label and one pixel at a time.
 """
@@ -7,11 +7,16 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
+import scipy.ndimage
+import scipy.sparse
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -22,6 +27,7 @@ from hexlive.kernels.backend import (
     PixelMaps,
     SpectrumSettings,
 )
+from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy
 
 # Real data are not part of the project; this says where they are.
 DATA = Path(
@@ -267,3 +273,65 @@ def hexlive(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
         return int(ended.value.code or 0), said.out + said.err
 
     return command
+
+
+class NumpyAsCupy(ModuleType):
+    """NumPy under the names of CuPy, for what it shares with it and the little it has besides."""
+
+    def __init__(self, free_bytes: int = 1 << 30) -> None:
+        super().__init__("cupy")
+        self.__spec__ = ModuleSpec("cupy", None)
+        self.synchronized = 0
+        self.cuda = SimpleNamespace(
+            runtime=SimpleNamespace(
+                getDeviceCount=lambda: 1, memGetInfo=lambda: (free_bytes, 2 * free_bytes)
+            ),
+            get_current_stream=lambda: SimpleNamespace(synchronize=self._synchronize),
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    def _synchronize(self) -> None:
+        self.synchronized += 1
+
+    @staticmethod
+    def asnumpy(array: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+        if out is None:
+            return array.copy()
+        out[:] = array
+        return out
+
+    @staticmethod
+    def get_default_memory_pool() -> SimpleNamespace:
+        return SimpleNamespace(free_all_blocks=lambda: None)
+
+
+@pytest.fixture
+def numpy_as_cupy(monkeypatch: pytest.MonkeyPatch) -> NumpyAsCupy:
+    """What stands for CuPy where there is no GPU: the engines for it run on NumPy's arrays."""
+    cupy = NumpyAsCupy()
+    parts = {
+        "cupy": cupy,
+        "cupyx.scipy.fft": scipy.fft,
+        "cupyx.scipy.ndimage": scipy.ndimage,
+        "cupyx.scipy.sparse": scipy.sparse,
+    }
+    for name in ("cupyx", "cupyx.scipy"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    for name, module in parts.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return cupy
+
+
+@pytest.fixture(params=["cupy", "numpy as cupy"])
+def gpu(request: pytest.FixtureRequest) -> Any:
+    """CuPy with its GPU, or NumPy in its place."""
+    if request.param == "numpy as cupy":
+        return request.getfixturevalue("numpy_as_cupy")
+    try:
+        return gpu_cupy("This test")
+    except EngineUnavailableError as error:
+        if os.environ.get("HEXLIVE_GPU") == "required":
+            pytest.fail(str(error))
+        pytest.skip(str(error))

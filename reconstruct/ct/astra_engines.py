@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hexlive.reconstruct.ct.filtering import RampFilter
 from hexlive.reconstruct.ct.geometry import Geometry
-from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy, library
+from hexlive.reconstruct.optional import EngineUnavailableError, free_bytes, gpu_cupy, library
 
 GPU_SHARE: Final = 0.7  # of the free memory, for one slab
 MAX_ROWS: Final = 256  # more rows of a slab gain nothing
@@ -67,8 +67,7 @@ class AstraGpu:
         self._astra = gpu_astra()
         self.xp = self._cupy = gpu_cupy("The engine astra")
         self._geometry = geometry
-        free_bytes, _ = self._cupy.cuda.runtime.memGetInfo()
-        self.rows_at_once = rows_that_fit(geometry, GPU_SHARE * free_bytes)
+        self.rows_at_once = rows_that_fit(geometry, GPU_SHARE * free_bytes(self._cupy))
 
     def prepare(
         self, ramp: RampFilter, sinogram: Any, offsets_px: NDArray[np.float64] | None

@@ -13,6 +13,7 @@ from hexlive.reconstruct.ct.astra_engines import gpu_astra
 from hexlive.reconstruct.ct.geometry import Geometry
 from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy
 
+GPU_ENGINES: Final = ("fourier-gpu", "astra")
 CLEARLY: Final = 0.5  # of the time: the engines that come first also err less
 TIMED_ROWS: Final = {"fourier": (2, 8), "numba": (32, 32), "fourier-gpu": (8, 64), "astra": (8, 64)}
 TIMED_POINTS: Final = 1 << 22  # of all rows together, between those bounds

@@ -5,7 +5,7 @@ A sinogram stack is ``(rows, angles, columns) float32``, line integrals; a recon
 and centred projections, so engines differ in interpolation only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
@@ -75,6 +75,8 @@ class Engine:
     ----------
     working_bytes
         Memory of the host that it takes besides sinograms and volume.
+    rows_at_once
+        Slices that are done together.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class Engine:
         self.name, self.geometry = name, geometry
         self._back_project = BACK_PROJECTORS[name](geometry)
         self.working_bytes = self._back_project.working_bytes
+        self.rows_at_once = self._back_project.rows_at_once
         self._filter = RampFilter(geometry, self._back_project.xp, self._back_project.shift_px)
         inside = field_of_view(geometry.size).astype(np.float32)
         self._inside = self._back_project.xp.asarray(inside)
@@ -111,24 +114,45 @@ class Engine:
         ValueError
             The sinograms do not fit the geometry.
         """
+        size = self.geometry.size
+        if out is None:
+            out = np.empty((len(sinogram), size, size), np.float32)
+        volume = out[: len(sinogram)]
+        for part, slices in self._slices(sinogram, offsets_px):
+            self._keep(slices, volume[part])
+        return volume
+
+    def add(self, sinogram: Any, volume: Any) -> None:
+        """Add the slices of ``(rows, angles, columns)`` to ``(rows, size, size)``, in place.
+
+        Both are where the engine has its arrays: on the GPU, of one for GPUs.
+        """
+        for part, slices in self._slices(sinogram, None):
+            for whole, added in zip(volume[part], slices, strict=False):  # one may be too many
+                whole += added * self._inside
+
+    def _slices(
+        self, sinogram: Any, offsets_px: NDArray[np.float64] | None
+    ) -> Iterator[tuple[slice, Any]]:
+        """Slices as many at a time as are done together, and which rows they are.
+
+        Raises
+        ------
+        ValueError
+            The sinograms do not fit the geometry.
+        """
         expected = (len(self.geometry.angles_rad), self.geometry.columns)
         if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
             raise ValueError(
                 f"A sinogram stack of shape {sinogram.shape} does not fit {expected[0]} angles "
                 f"and {expected[1]} columns."
             )
-        back_project, xp = self._back_project, self._back_project.xp
-        size = self.geometry.size
-        if out is None:
-            out = np.empty((len(sinogram), size, size), np.float32)
-        volume = out[: len(sinogram)]
-        for first in range(0, len(sinogram), back_project.rows_at_once):
-            part = slice(first, first + back_project.rows_at_once)
+        back_project = self._back_project
+        for first in range(0, len(sinogram), self.rows_at_once):
+            part = slice(first, first + self.rows_at_once)
             offsets = None if offsets_px is None else offsets_px[part]
-            lines = xp.asarray(sinogram[part], xp.float32)
-            slices = back_project(back_project.prepare(self._filter, lines, offsets))
-            self._keep(slices, volume[part])
-        return volume
+            lines = back_project.xp.asarray(sinogram[part], np.float32)
+            yield part, back_project(back_project.prepare(self._filter, lines, offsets))
 
     def _keep(self, slices: Any, volume: NDArray[np.float32]) -> None:
         """Copy what is within the circle to the host's memory."""

@@ -19,7 +19,7 @@ from scipy.fft import fftfreq
 from hexlive.reconstruct.ct.filtering import RampFilter, fft_of
 from hexlive.reconstruct.ct.geometry import Geometry
 from hexlive.reconstruct.ct.gridding import MAX_POINTS, Gridding, gridding_bytes
-from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy, library
+from hexlive.reconstruct.optional import EngineUnavailableError, free_bytes, gpu_cupy, library
 
 TOLERANCE: Final = 2e-4  # moves 512 px slices by 2e-5 rms, against 1.3e-2 of FBP itself
 UPSAMPLING: Final = 1.25  # at this tolerance a third of the time of 2.0
@@ -113,11 +113,12 @@ def gpu_fourier(geometry: Geometry) -> Fourier:
     cupy = gpu_cupy("The engine fourier-gpu")
     n_points = len(geometry.angles_rad) * geometry.width
     needed_bytes = gridding_bytes(geometry.size, n_points, PAIRS_AT_ONCE)
-    free_bytes, _ = cupy.cuda.runtime.memGetInfo()
-    if needed_bytes > free_bytes or n_points > MAX_POINTS:
+    there_bytes = free_bytes(cupy)
+    if needed_bytes > there_bytes or n_points > MAX_POINTS:
         raise EngineUnavailableError(
             f"The engine fourier-gpu takes {needed_bytes / 2**20:.0f} MiB of the GPU for this "
-            f"scan, of which {free_bytes / 2**20:.0f} are free; choose the engine fourier or numba."
+            f"scan, of which {there_bytes / 2**20:.0f} are free; choose the engine "
+            "fourier or numba."
         )
     return Fourier(geometry, partial(Gridding, xp=cupy), cupy)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from math import pi
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,13 @@ GAP_STEPS: Final = 1.5  # an angular gap of more than so many median steps misse
 NAMED_GAPS: Final = 3
 HALF_TURN_DEG: Final = 180.0
 RADIANS_PART: Final = 0.03  # spans so near half a turn or a full one in radians are in radians
+
+
+class Taken(NamedTuple):
+    """When images were taken: their numbers in the scan, ``(projections,)`` and ``(flats,)``."""
+
+    projections: NDArray[np.intp]
+    flats: NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -26,6 +33,8 @@ class Scan:
         ``(images, rows, columns)``, counts, or None.
     angles_deg
         ``(projections,) float64``, as measured.
+    taken
+        When projections and flats were taken; None: not known, and the flats serve all alike.
     pixel_um
         Pixel size at the sample, where the data say it.
     notes
@@ -36,6 +45,7 @@ class Scan:
     flats: NDArray[Any] | None
     darks: NDArray[Any] | None
     angles_deg: NDArray[np.float64]
+    taken: Taken | None = None
     pixel_um: float | None = None
     notes: tuple[str, ...] = ()
 
@@ -128,6 +138,7 @@ def without_blank(scan: Scan, sample: NDArray[Any]) -> tuple[Scan, NDArray[np.bo
         scan,
         projections=ChosenImages(scan.projections, np.flatnonzero(good)),
         angles_deg=scan.angles_deg[good],
+        taken=scan.taken and scan.taken._replace(projections=scan.taken.projections[good]),
         notes=(*scan.notes, note),
     )
     return kept, good

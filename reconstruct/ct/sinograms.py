@@ -12,6 +12,7 @@ SAMPLED_ROWS: Final = 16
 IMAGES_PER_READ: Final = 64
 USUAL_PERCENT: Final = 50.0
 MOST_LINE_INTEGRAL: Final = 20.0  # 2 photons in a thousand million pass
+WORTH_SAYING: Final = 0.005  # of the beam, by how much it changed during the scan
 DOUBTFUL_PART: Final = 0.01  # of the pixels without a usable flat: more is worth a sentence
 
 
@@ -59,7 +60,7 @@ class Sinograms:
         self.scan = scan
         self.sampled = np.arange(n_rows)[rows]
         flat_field = self._flat_field(rows)
-        lines = self._line_integrals(counts[good], flat_field)
+        lines = self._line_integrals(counts[good], flat_field, slice(None))
         self.notes = (*scan.notes, *_doubts(scan, flat_field, lines))
         self.sample = np.ascontiguousarray(lines.transpose(1, 0, 2))
 
@@ -70,23 +71,23 @@ class Sinograms:
         sinogram = np.empty((len(range(n_rows)[rows]), n_angles, columns), np.float32)
         for first in range(0, n_angles, IMAGES_PER_READ):
             images = slice(first, first + IMAGES_PER_READ)
-            lines = self._line_integrals(projections[images, rows], flat_field)
+            lines = self._line_integrals(projections[images, rows], flat_field, images)
             sinogram[:, images] = lines.transpose(1, 0, 2)
         return sinogram
 
     def _flat_field(self, rows: slice) -> FlatField | None:
         if self._are_lines:
             return None
-        return FlatField(
-            _rows_of(self.scan.flats, rows), _rows_of(self.scan.darks, rows), self._air
-        )
+        flats, darks = _rows_of(self.scan.flats, rows), _rows_of(self.scan.darks, rows)
+        return FlatField(flats, darks, self._air, self.scan.taken)
 
     def _line_integrals(
-        self, counts: NDArray[Any], flat_field: FlatField | None
+        self, counts: NDArray[Any], flat_field: FlatField | None, images: slice
     ) -> NDArray[np.float32]:
         if flat_field is None:
-            return bridged(np.array(counts, np.float32, order="C"))
-        return flat_field.line_integrals(counts, self._zinger_ratio)
+            return np.asarray(bridged(np.array(counts, np.float32, order="C")))
+        taken = self.scan.taken and self.scan.taken.projections[images]
+        return np.asarray(flat_field.line_integrals(counts, self._zinger_ratio, taken))
 
 
 def _rows_of(images: NDArray[Any] | None, rows: slice) -> NDArray[Any] | None:
@@ -114,6 +115,11 @@ def _doubts(scan: Scan, flat_field: FlatField | None, lines: NDArray[np.float32]
         notes.append("There are no flats; counts are relative to the brightest part of the scan.")
     if scan.darks is None:
         notes.append("There are no darks; the dark level counts as 0.")
+    if abs(flat_field.drift) > WORTH_SAYING:
+        notes.append(
+            f"The beam changed by {100 * flat_field.drift:+.1f} % from the flats before to those "
+            "after; between them it was interpolated."
+        )
     unusable = float(flat_field.unusable.mean())
     if unusable == 1:
         raise ValueError(

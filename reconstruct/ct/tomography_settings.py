@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from hexlive.reconstruct.ct.engines import EngineName
 from hexlive.reconstruct.ct.rings import WIDTH_PX, RingMethod
-from hexlive.reconstruct.volumes.surface_settings import SurfaceSettings
+from hexlive.reconstruct.volumes.surface_settings import FluxSettings, SurfaceSettings
 
 MEMORY_MB: Final = 4000.0
 
@@ -31,6 +31,8 @@ class TomographySettings:
         What a reconstruction may take, MB, besides flats, darks and a volume that is kept whole.
     surface
         How the anode's surface is found in the volume.
+    flux
+        What flux is simulated in the anode.
     watch
         Folder in which other programs leave finished scan files; a live run takes them. None: none.
     """
@@ -43,6 +45,7 @@ class TomographySettings:
     pixel_um: float = 3.24
     memory_mb: float = MEMORY_MB
     surface: SurfaceSettings = field(default_factory=SurfaceSettings)
+    flux: FluxSettings = field(default_factory=FluxSettings)
     watch: str | None = None
 
     def __post_init__(self) -> None:

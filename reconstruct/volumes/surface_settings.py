@@ -1,10 +1,11 @@
-"""How the anode is found in a CT volume."""
+"""How the anode is found in a CT volume, and what is simulated in it."""
 
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
 
 UM_PER_CM: Final = 1e4
+MIN_BOX_PX: Final = 4  # a box that is thinner has no inside
 
 
 class SurfaceError(ValueError):
@@ -98,4 +99,36 @@ class SurfaceSettings:
         if window is not None and not window[0] < window[1]:
             raise ValueError(
                 f"tomography.surface.attenuation_per_cm must rise, not be {list(window)}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FluxSettings:
+    """What flux is simulated in the anode.
+
+    Attributes
+    ----------
+    axis
+        Along which it flows; "none": no simulation.
+    through
+        The material that conducts.
+    side_px
+        Of the box across the surface, at most; it takes about 60 bytes per voxel.
+    """
+
+    axis: Literal["none", "x", "y", "z"] = "none"
+    through: Literal["anode", "void"] = "anode"
+    side_px: int = 200
+
+    def __post_init__(self) -> None:
+        """Refuse a box without an inside.
+
+        Raises
+        ------
+        ValueError
+            It is too small.
+        """
+        if self.side_px < MIN_BOX_PX:
+            raise ValueError(
+                f"tomography.flux.side_px must be at least {MIN_BOX_PX}, not {self.side_px}."
             )

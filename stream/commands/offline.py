@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hexlive.reconstruct.volumes.flux import require_taufactor
 from hexlive.stream.calibration import load_calibration
 from hexlive.stream.commands.console import ProgressSink, fraction_bar
 from hexlive.stream.commands.options import (
@@ -117,6 +118,9 @@ def reconstruct(
     memory_mb: Annotated[
         float | None, typer.Option("--memory-mb", help="Most memory to work in, MB.")
     ] = None,
+    flux: Annotated[
+        str | None, typer.Option(help="Simulate the flux along x, y or z; see [tomography.flux].")
+    ] = None,
     tiff: Annotated[
         Path | None, typer.Option(help="Folder for a TIFF file of each slice, too.")
     ] = None,
@@ -133,6 +137,11 @@ def reconstruct(
     if centre is not None:
         stated["centre"] = "auto" if centre == "auto" else _column(centre)
     settings = with_overrides(load_config(config_file).tomography, stated, "tomography")
+    if flux is not None:
+        chosen = with_overrides(settings.flux, {"axis": flux}, "tomography.flux")
+        settings = replace(settings, flux=chosen)
+    if settings.flux.axis != "none":
+        require_taufactor()  # before an hour of work
     with fraction_bar(scan.name) as progress:
         view = reconstruct_file(scan, settings, out, entry, rows=_rows(rows), progress=progress)
     with fraction_bar(f"{out.name}, metrics") as progress:
@@ -142,9 +151,12 @@ def reconstruct(
     view |= measured
     found = "ra_um" in view
     roughness = f", Ra {view['ra_um']:.2f} um, Rq {view['rq_um']:.2f} um" if found else ""
+    hindered = ""
+    if "tortuosity_factor" in view:
+        hindered = f", tortuosity factor {view['tortuosity_factor']:.3f}"
     print(
         f"{out}: centre {view['centre_px']:.2f} px, engine {view['engine']}, "
-        f"{seconds:.1f} s{roughness}"
+        f"{seconds:.1f} s{roughness}{hindered}"
     )
     if any(notes):
         print(" ".join(filter(None, notes)))

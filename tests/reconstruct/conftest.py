@@ -1,14 +1,9 @@
 """A slice of disks and ellipses, whose slices and projections are known exactly."""
 
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
-import scipy.fft
-import scipy.sparse
 from numpy.typing import NDArray
 
 from hexlive.benchmarks.ellipses import Ellipse, Ellipses
@@ -42,42 +37,6 @@ def disks() -> FlatParts:
         Ellipse(14, 8, 12, 8, 0.6, 0.02),
         Ellipse(-15, -10, 8, 8, 0.0, -0.005),
     )
-
-
-class NumpyAsCupy(ModuleType):
-    """NumPy under the names of CuPy, for what it shares with it and the little it has besides."""
-
-    def __init__(self, free_bytes: int = 1 << 30) -> None:
-        super().__init__("cupy")
-        self.synchronized = 0
-        self.cuda = SimpleNamespace(
-            runtime=SimpleNamespace(
-                getDeviceCount=lambda: 1, memGetInfo=lambda: (free_bytes, 2 * free_bytes)
-            ),
-            get_current_stream=lambda: SimpleNamespace(synchronize=self._synchronize),
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
-
-    def _synchronize(self) -> None:
-        self.synchronized += 1
-
-    @staticmethod
-    def asnumpy(array: NDArray[Any], out: NDArray[Any]) -> None:
-        out[:] = array
-
-
-@pytest.fixture
-def numpy_as_cupy(monkeypatch: pytest.MonkeyPatch) -> NumpyAsCupy:
-    """What stands for CuPy where there is no GPU: the engines for it run on NumPy's arrays."""
-    cupy = NumpyAsCupy()
-    parts = {"cupy": cupy, "cupyx.scipy.fft": scipy.fft, "cupyx.scipy.sparse": scipy.sparse}
-    for name in ("cupyx", "cupyx.scipy"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    for name, module in parts.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    return cupy
 
 
 @pytest.fixture(scope="session")

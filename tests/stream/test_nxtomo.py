@@ -26,6 +26,9 @@ def check(scan):
     np.testing.assert_array_equal(scan.flats, IMAGES[[1, 6]])
     np.testing.assert_array_equal(scan.darks, IMAGES[[0, 7]])
     np.testing.assert_array_equal(scan.angles_deg, [0, 45, 90, 135])
+    if scan.taken is not None:
+        np.testing.assert_array_equal(scan.taken.projections, [2, 3, 4, 5])
+        np.testing.assert_array_equal(scan.taken.flats, [1, 6])
 
 
 def test_a_scan_written_in_batches_is_read_back(path):

@@ -3,7 +3,6 @@
 Runs without finufft and ASTRA, which a GPU machine may not have.
 """
 
-import os
 from argparse import Namespace
 
 import numpy as np
@@ -16,24 +15,11 @@ from hexlive.reconstruct.ct.filtering import RampFilter
 from hexlive.reconstruct.ct.fourier import Fourier
 from hexlive.reconstruct.ct.geometry import Geometry, field_of_view
 from hexlive.reconstruct.ct.gridding import Gridding
-from hexlive.reconstruct.optional import EngineUnavailableError, gpu_cupy
+from hexlive.reconstruct.optional import EngineUnavailableError
 
 N_ROWS, N_ANGLES = 5, 300
 ANGLES = np.arange(N_ANGLES) * np.pi / N_ANGLES
 CASES = [(200, 99.5, False), (201, 103.3, False), (130, 30.4, True)]
-
-
-@pytest.fixture(params=["cupy", "numpy as cupy"])
-def gpu(request):
-    """CuPy with its GPU, or NumPy in its place."""
-    if request.param == "numpy as cupy":
-        return request.getfixturevalue("numpy_as_cupy")
-    try:
-        return gpu_cupy("This test")
-    except EngineUnavailableError as error:
-        if os.environ.get("HEXLIVE_GPU") == "required":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
 
 
 def case(columns, centre_px, full_turn):

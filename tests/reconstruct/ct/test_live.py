@@ -1,12 +1,12 @@
-"""A slice that grew with its scan is the slice of the whole scan."""
+"""Slices that grew with their scan are the slices of the whole scan."""
 
 import numpy as np
 import pytest
 
 from hexlive.reconstruct.ct.choosing import Choice
 from hexlive.reconstruct.ct.geometry import angular_weights
-from hexlive.reconstruct.ct.live import LiveSlice, growing_weights
-from hexlive.reconstruct.ct.scan import Scan
+from hexlive.reconstruct.ct.live import LiveSlices, growing_weights, ready_engine
+from hexlive.reconstruct.ct.scan import Scan, Taken
 from hexlive.reconstruct.ct.tomography import TomographySettings, reconstruct
 
 COLUMNS, N_ROWS, N_ANGLES, ROW = 96, 3, 120, 1
@@ -29,23 +29,33 @@ def references(level=BEAM):
     return np.full(shape, level + DARK, np.uint16), np.full(shape, DARK, np.uint16)
 
 
+def live_slices(settings=SETTINGS, centre_px=CENTRE_PX):
+    return LiveSlices(settings, ENGINE, COLUMNS, slice(ROW, ROW + 1), centre_px)
+
+
 def grown(projections, angles_deg, settings=SETTINGS, early=None, late=None):
     """What remains after batches, with a look after each, and the axis."""
-    centre_px = None if settings.centre == "auto" else settings.centre
-    live = LiveSlice(settings, COLUMNS, ROW, centre_px)
+    live = live_slices(settings, None if settings.centre == "auto" else settings.centre)
+    taken = np.arange(len(projections))
     if early is not None:
-        live.add_references(*early)
+        live.add_references(*early, np.full(len(early[0]), -1))
     for first in range(0, len(projections), BATCH):
         part = slice(first, first + BATCH)
-        live.add(projections[part], angles_deg[part])
+        live.add(projections[part], angles_deg[part], taken[part])
         live.update()
     if late is not None:
-        live.add_references(*late)
-    return live.finish(), live.centre_px
+        live.add_references(*late, np.full(len(late[0]), len(taken)))
+    made = live.finish()
+    return None if made is None else made[0], live.centre_px
 
 
-def whole(projections, angles_deg, flats, darks, settings=SETTINGS):
-    scan = Scan(projections=projections, flats=flats, darks=darks, angles_deg=angles_deg)
+def whole(projections, angles_deg, flats, darks, settings=SETTINGS, n_early=0):
+    taken = np.arange(len(projections))
+    flats_taken = np.where(np.arange(len(flats)) < n_early, -1, len(taken))
+    scan = Scan(
+        projections=projections, flats=flats, darks=darks, angles_deg=angles_deg,
+        taken=Taken(taken, flats_taken),
+    )  # fmt: skip
     return reconstruct(scan, settings, rows=slice(ROW, ROW + 1)).volume[0]
 
 
@@ -86,25 +96,36 @@ def test_the_field_widens_when_a_scan_turns_out_to_be_a_full_turn_off_axis(disks
 def test_late_flats_count_in_the_slice_at_the_end(disks, early):
     projections, late = images(disks, HALF_TURN), references(BEAM + 500)
     live, _ = grown(projections, HALF_TURN, early=early, late=late)
-    flats, darks = late
+    flats, darks, n_early = *late, 0
     if early is not None:
         flats, darks = (np.concatenate(parts) for parts in zip(early, late, strict=True))
-    agree(live, whole(projections, HALF_TURN, flats, darks))
+        n_early = len(early[0])
+    agree(live, whole(projections, HALF_TURN, flats, darks, n_early=n_early))
+
+
+def test_a_beam_that_drifts_is_corrected_at_the_end(disks):
+    projections = images(disks, HALF_TURN)
+    spot = 0.02 * np.exp(-(((np.arange(COLUMNS) - 30) / 4) ** 2))
+    beam = 1 + spot * (np.arange(N_ANGLES)[:, None, None] + 0.5) / N_ANGLES
+    drifted = np.rint((projections - float(DARK)) * beam + DARK).astype(np.uint16)
+    early, (late, darks) = references(), references()
+    late = np.rint((late - float(DARK)) * (1 + spot) + DARK).astype(np.uint16)
+    live, _ = grown(drifted, HALF_TURN, early=early, late=(late, darks))
+    steady = whole(projections, HALF_TURN, *early)
+    assert np.std(live - steady) < 0.003 * np.std(steady)
 
 
 def test_there_is_a_slice_while_the_scan_runs_once_the_axis_is_known(disks):
     projections, (flats, darks) = images(disks, HALF_TURN), references()
-    live = LiveSlice(SETTINGS, COLUMNS, ROW, CENTRE_PX)
+    live, taken = live_slices(), np.arange(N_ANGLES)
     assert live.update() is None
-    live.add(projections[:60], HALF_TURN[:60])
+    live.add(projections[:60], HALF_TURN[:60], taken[:60])
     assert live.update() is None
-    live.add_references(flats, darks)
-    first = live.update()
-    assert first is not None
-    half = first.copy()
-    live.add(projections[60:], HALF_TURN[60:])
-    live.update()
-    np.testing.assert_array_equal(first, half)
+    live.add_references(flats, darks, np.full(len(flats), -1))
+    half = live.update()[0].copy()
+    live.add(projections[60:], HALF_TURN[60:], taken[60:])
+    agree(live.update()[0], whole(projections, HALF_TURN, flats, darks))
+    assert np.abs(half - live.update()[0]).max() > 0.1 * half.max()
 
 
 def test_an_unknown_axis_is_found_from_opposite_projections(disks):
@@ -163,13 +184,15 @@ def test_a_number_of_images_that_cannot_be_does_not_take_memory_for_them(monkeyp
         return Choice("numba", "as asked for")
 
     monkeypatch.setattr("hexlive.reconstruct.ct.live.pick_engine", pick)
-    LiveSlice(SETTINGS, COLUMNS, ROW, CENTRE_PX, 2**62)
+    ready_engine(SETTINGS, COLUMNS, 2**62)
+    live = LiveSlices(SETTINGS, ENGINE, COLUMNS, slice(0, 1), CENTRE_PX, 2**62)
+    live.add(np.eye(COLUMNS, dtype=np.uint16)[None, :1], np.zeros(1), np.zeros(1, np.intp))
     assert timed == [4 * COLUMNS]
 
 
 def test_a_slice_that_does_not_fit_the_memory_is_refused_before_it_is_tried():
     with pytest.raises(ValueError, match="memory_mb = 4000 is too little"):
-        LiveSlice(SETTINGS, 65_536, ROW, CENTRE_PX)
+        ready_engine(SETTINGS, 65_536, N_ANGLES)
 
 
 def test_weights_of_a_growing_scan_are_final_but_at_its_ends():

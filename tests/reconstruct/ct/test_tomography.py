@@ -4,8 +4,9 @@ import pytest
 from hexlive.benchmarks.ellipses import Ellipse, Ellipses
 from hexlive.reconstruct.ct.choosing import candidates
 from hexlive.reconstruct.ct.engines import fbp
-from hexlive.reconstruct.ct.normalise import MIN_TRANSMISSION, air_level, normalise
-from hexlive.reconstruct.ct.scan import Scan, angle_warnings
+from hexlive.reconstruct.ct.normalise import MIN_TRANSMISSION, air_level
+from hexlive.reconstruct.ct.scan import Scan, Taken, angle_warnings
+from hexlive.reconstruct.ct.sinograms import Sinograms
 from hexlive.reconstruct.ct.tomography import TomographySettings, orthoslices, reconstruct
 
 COLUMNS, N_ROWS, N_ANGLES = 96, 6, 120
@@ -33,8 +34,14 @@ def scan(disks):
     )
 
 
+def normalise(projections, flats, darks, zinger_ratio=None):
+    angles_deg = np.arange(len(projections)) * 180 / len(projections)
+    scan = Scan(projections=projections, flats=flats, darks=darks, angles_deg=angles_deg)
+    return Sinograms(scan, zinger_ratio).read(slice(None)).transpose(1, 0, 2)
+
+
 def replaced(scan, **changes):
-    fields = ("projections", "flats", "darks", "angles_deg", "pixel_um", "notes")
+    fields = ("projections", "flats", "darks", "angles_deg", "taken", "pixel_um", "notes")
     return Scan(**{name: getattr(scan, name) for name in fields} | changes)
 
 
@@ -88,6 +95,60 @@ def test_counts_without_flats_are_relative_to_their_brightest_part(scan):
     with_flats = normalise(scan.projections, scan.flats, scan.darks)
     without = normalise(scan.projections, None, scan.darks)
     np.testing.assert_allclose(without, with_flats, atol=0.01)
+
+
+def drifting(scan, part, where=1.0):
+    """The same with a beam that rises by a part of itself, and flats before and after."""
+    n = len(scan.flats)
+    share = (np.arange(N_ANGLES) + (n + 1) / 2) / (N_ANGLES + n)  # of the way between the flats
+    projections = counts_of(scan.projections, 1 + part * share[:, None, None] * where)
+    late = counts_of(scan.flats, 1 + part * where)
+    taken = Taken(np.arange(N_ANGLES) + n, np.r_[np.arange(n), np.arange(n) + n + N_ANGLES])
+    flats = np.concatenate([scan.flats, late])
+    return replaced(scan, projections=projections, flats=flats, taken=taken)
+
+
+def counts_of(images, beam):
+    return np.rint((images - float(DARK)) * beam + DARK).astype(np.uint16)
+
+
+@pytest.mark.parametrize("part", [0.02, -0.02])
+def test_a_beam_that_drifts_is_interpolated_between_flats_before_and_after(scan, part):
+    drifted = drifting(scan, part)
+    lines, steady = (Sinograms(each).read(slice(None)) for each in (drifted, scan))
+    np.testing.assert_allclose(lines, steady, atol=1e-4)
+    warnings = reconstruct(drifted, TomographySettings(centre=CENTRE_PX)).warnings
+    (sentence,) = (warning for warning in warnings if "beam" in warning)
+    assert sentence.startswith(f"The beam changed by {100 * part:+.1f} % from the flats before")
+
+
+def test_a_beam_that_moves_leaves_no_arcs(scan):
+    settings = TomographySettings(centre=CENTRE_PX, rings="none", engine="fourier")
+    spot = np.exp(-(((np.arange(COLUMNS) - 30) / 4) ** 2))
+    drifted, steady = drifting(scan, 0.02, spot), reconstruct(scan, settings).volume
+
+    def error(scan):
+        return np.std(reconstruct(scan, settings).volume - steady) / np.std(steady)
+
+    assert error(drifted) < 0.1 * error(replaced(drifted, taken=None))
+
+
+def test_a_flat_that_is_bad_on_one_side_of_the_scan_is_taken_from_the_other(scan):
+    good = drifting(scan, 0.0)
+    flats = good.flats.copy()
+    flats[: len(flats) // 2, 2, 40] = 0
+    flats[len(flats) // 2 :, 3, 50] = 65535
+    lines, expected = (
+        Sinograms(replaced(good, flats=some)).read(slice(None)) for some in (flats, good.flats)
+    )
+    np.testing.assert_array_equal(lines, expected)
+
+
+@pytest.mark.parametrize("when", [-1, 10_000])
+def test_flats_on_one_side_only_serve_all_projections(scan, when):
+    taken = Taken(np.arange(N_ANGLES), np.full(len(scan.flats), when))
+    lines, expected = (Sinograms(s).read(slice(None)) for s in (replaced(scan, taken=taken), scan))
+    np.testing.assert_array_equal(lines, expected)
 
 
 def test_floating_point_images_that_no_beam_would_survive_are_doubted(scan):
