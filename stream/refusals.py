@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, final
 
 from hexlive.stream.exposure import Exposure
 from hexlive.stream.model import AdviceList, AnyMessage, End, Frames, Segment, Snapshot, Start
@@ -15,6 +15,7 @@ MAX_JUMP: Final = 2**42  # 15 years at 9 kHz, 50 days at 1 MHz; a wilder number 
 Shape = tuple[int, int]
 
 
+@final
 @dataclass(kw_only=True, slots=True)
 class Running:
     """The series that has begun and is not over.
