@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexlive.reconstruct.compton import FloatArray
 
@@ -139,6 +140,15 @@ def during_exposures(
     tuple
         ``(exposures,) float64`` each, NaN where the log does not cover the middle of the exposure,
         or has a gap during it. The span is over what the log covers.
+    """
+    covered = covers(log, begin_s, end_s, max_gap_s)
+    middle = np.interp((begin_s + end_s) / 2, log.time_s, values)
+    span = [_span(log, values, *ends) for ends in zip(begin_s, end_s, strict=True)]
+    return np.where(covered, middle, np.nan), np.where(covered, span, np.nan)
+
+
+def require_cover(log: CyclerLog, begin_s: FloatArray, end_s: FloatArray) -> None:
+    """Refuse a log that belongs to none of all exposures of a run, ``(exposures,) float64, s``.
 
     Raises
     ------
@@ -147,18 +157,20 @@ def during_exposures(
     """
     if not np.isfinite(begin_s + end_s).any():
         raise ValueError("The exposures have no times, so nothing of the cycler belongs to them.")
-    covered = np.array(
-        [_covers(log, *ends, max_gap_s) for ends in zip(begin_s, end_s, strict=True)]
-    )
-    if not covered.any():
+    if not covers(log, begin_s, end_s).any():
         raise ValueError(
             f"The cycler ran from {log.time_s[0]:.1f} to {log.time_s[-1]:.1f} s, the exposures "
             f"from {np.nanmin(begin_s):.1f} to {np.nanmax(end_s):.1f} s: it covers none of them; "
             "check the offset of its clock."
         )
-    middle = np.interp((begin_s + end_s) / 2, log.time_s, values)
-    span = [_span(log, values, *ends) for ends in zip(begin_s, end_s, strict=True)]
-    return np.where(covered, middle, np.nan), np.where(covered, span, np.nan)
+
+
+def covers(
+    log: CyclerLog, begin_s: FloatArray, end_s: FloatArray, max_gap_s: float = MAX_GAP_S
+) -> NDArray[np.bool_]:
+    """Of which exposures a log has the middle, and no gap, ``(exposures,)``."""
+    ends = zip(begin_s, end_s, strict=True)
+    return np.array([_covers(log, *each, max_gap_s) for each in ends])
 
 
 def _covers(log: CyclerLog, begin_s: float, end_s: float, max_gap_s: float) -> bool:

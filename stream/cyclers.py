@@ -13,7 +13,7 @@ from typing import Final
 import h5py
 import numpy as np
 
-from hexlive.reconstruct.charge import CyclerLog, during_exposures
+from hexlive.reconstruct.charge import CyclerLog, require_cover
 from hexlive.stream.export.measured import exposure_times_s
 from hexlive.stream.files import FileError
 from hexlive.stream.model import AnyMessage, Cycler, Start
@@ -168,7 +168,7 @@ def cycler_messages(log: CyclerLog, series: str) -> Iterator[Cycler]:
 def note_clock(log: CyclerLog, result: Path) -> None:
     """Warn of a log that covers no exposure of a result, and keep that in its notes."""
     try:
-        during_exposures(log, log.voltage_volt, *exposure_times_s(result))
+        require_cover(log, *exposure_times_s(result))
     except ValueError as error:
         LOG.warning(str(error))
         _append_note(result, str(error))

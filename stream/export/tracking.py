@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hexlive.reconstruct.charge import CyclerLog, during_exposures, state_of_charge
+from hexlive.reconstruct.charge import (
+    CyclerLog,
+    during_exposures,
+    require_cover,
+    state_of_charge,
+)
 from hexlive.reconstruct.compton import FloatArray
 from hexlive.reconstruct.emf import EmfResult, pool
 from hexlive.reconstruct.profile import Profile
@@ -83,7 +88,7 @@ class Electrochemistry:
         Raises
         ------
         ValueError
-            The log covers none of the exposures, or the charge cannot be counted.
+            The charge cannot be counted.
         """
         found: dict[str, FloatArray] = {}
         for name, values in self.quantities().items():
@@ -98,8 +103,11 @@ def tracked(measured: Measured, chemistry: Electrochemistry | None = None) -> li
     Raises
     ------
     ValueError
-        The log of the cycler cannot be used.
+        The log of the cycler covers none of the exposures, or cannot be used.
     """
+    if chemistry is not None:
+        times_s = [(each.begin_s, each.end_s) for each in measured.exposures.values()]
+        require_cover(chemistry.log, *np.array(times_s).T)
     found = []
     for region in sorted({region for _, region in measured.exposures}):
         exposed = [[each] for (_, of), each in measured.exposures.items() if of == region]

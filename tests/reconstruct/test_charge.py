@@ -8,6 +8,7 @@ from hexlive.reconstruct.charge import (
     charge_ah,
     doubt_of_charge,
     during_exposures,
+    require_cover,
     state_of_charge,
 )
 
@@ -112,13 +113,13 @@ def test_the_ends_of_an_exposure_may_lie_outside_the_log() -> None:
 def test_a_clock_outside_the_run_is_refused() -> None:
     cycler = log(np.zeros(TIME_S.size)).shifted(1e6)
     with pytest.raises(ValueError, match="covers none of them; check the offset"):
-        during_exposures(cycler, cycler.voltage_volt, np.array([0.0]), np.array([500.0]))
+        require_cover(cycler, np.array([0.0]), np.array([500.0]))
 
 
 def test_exposures_without_a_time_are_refused() -> None:
     unknown, cycler = np.full(2, np.nan), log(np.zeros(TIME_S.size))
     with pytest.raises(ValueError, match="exposures have no times"):
-        during_exposures(cycler, cycler.voltage_volt, unknown, unknown)
+        require_cover(cycler, unknown, unknown)
 
 
 @pytest.mark.parametrize("times", [[0.0, 2.0, 1.0], [0.0, np.nan, 1.0]])

@@ -238,18 +238,41 @@ def test_a_capacity_that_the_counted_charge_exceeds_is_said(
     assert caplog.text.count("check the capacity of 0.001 A h") == 1
 
 
+def gamry_log(path: Path, times_s: np.ndarray) -> Path:
+    """Voltage rises by 0.1 V/s from 3 V."""
+    rows = "".join(f"\t{i}\t{t}\t{3 + t / 10}\t0.001\n" for i, t in enumerate(times_s))
+    head = f"TAG\tPWR\nCURVE\tTABLE\t{len(times_s)}\n\tPt\tT\tVf\tIm\n\t#\ts\tV\tA\n"
+    path.write_text(head + rows)
+    return path
+
+
 def test_a_file_of_the_cycler_can_come_after_the_run(experiment, hexlive, tmp_path: Path) -> None:
     measured = read_result(experiment[0] / "result.nxs")
     begin_s = min(each.begin_s for each in measured.exposures.values())
-    rows = "".join(f"\t{i}\t{i}\t{3 + i / 10}\t0.001\n" for i in range(10))
-    log = tmp_path / "log.DTA"
-    log.write_text(f"TAG\tPWR\nCURVE\tTABLE\t10\n\tPt\tT\tVf\tIm\n\t#\ts\tV\tA\n{rows}")
+    log = gamry_log(tmp_path / "log.DTA", np.arange(10.0))
     words = ("export", measured.path, "--out", tmp_path / "x", "--no-plots", "--cycler", log)
     code, said = hexlive(*words, "--cycler-offset", begin_s - 1)
     assert code == 0, said
     first = table(tmp_path / "x" / "trend.csv")[0]
     assert float(first["voltage_volt"]) == pytest.approx(3.11, abs=1e-4)
     assert float(first["voltage_volt_span"]) == pytest.approx(0.02, abs=1e-4)
+
+
+def test_a_cycler_that_stopped_early_has_readings_of_what_it_saw(
+    experiment, hexlive, tmp_path: Path
+) -> None:
+    """It covers the first exposure: the cathode in state 1, and no other region in any state."""
+    measured = read_result(experiment[0] / "result.nxs")
+    first = measured.exposures[1, 1]
+    log = gamry_log(tmp_path / "log.DTA", np.array([0.0, first.end_s - first.begin_s]))
+    code, said = hexlive(
+        "export", measured.path, "--out", tmp_path / "x", "--no-plots", "--cycler", log,
+        "--cycler-offset", first.begin_s,
+    )  # fmt: skip
+    assert code == 0, said
+    rows = table(tmp_path / "x" / "trend.csv")
+    read = {(row["name"], row["state"]) for row in rows if row["voltage_volt"]}
+    assert read == {("region_1", "1")}
 
 
 def test_a_clock_of_another_run_is_said_and_the_rest_is_written(
