@@ -101,7 +101,7 @@ def test_record_and_replay_keep_every_frame(hexlive, recording, tmp_path, free_a
         text=True,
     )
     try:
-        code, said = hexlive("replay", recording, "--to", address, "--rate", "max")
+        code, said = hexlive("replay", recording, "--to", address, "--rate", "max", "--checked")
         assert code == 0, said
         _, heard = recorder.communicate(timeout=30)
     finally:

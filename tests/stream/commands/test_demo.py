@@ -265,6 +265,38 @@ def test_injected_losses_are_counted_exactly(hexlive, tmp_path: Path) -> None:
     assert (expected, received) == (900, 900 - lost)
 
 
+def test_options_of_the_simulator_are_its_settings(hexlive, monkeypatch, tmp_path: Path) -> None:
+    made: list[SimulatorSettings] = []
+
+    def simulator(settings: SimulatorSettings) -> None:
+        made.append(settings)
+        raise ValueError("Enough.")
+
+    monkeypatch.setattr("hexlive.stream.commands.simulate.Simulator", simulator)
+    hexlive(
+        "simulate", "--out", tmp_path / "x.h5", "--mode", "disk", "--seconds", "0.5",
+        "--lines", "7", "--flat", "8", "--gain-drift", "2", "--occupancy", "0.02", "--seed", "5",
+    )  # fmt: skip
+    assert made == [
+        SimulatorSettings(
+            subject="disk", states=(1, 2, 4), frames_per_segment=4500, lines_counts=7,
+            flat_counts=8, gain_drift=0.02, occupancy=0.02, seed=5,
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "seconds"), [((), 700), (("--seconds", "30"), 30)])
+def test_the_experiment_is_asked_for_at_the_demo(
+    hexlive, monkeypatch, tmp_path: Path, words: tuple[str, ...], seconds: float
+) -> None:
+    asked: list[tuple[Path, float]] = []
+    monkeypatch.setattr(
+        "hexlive.stream.commands.simulate.run_experiment", lambda *given: asked.append(given) or 3
+    )
+    assert hexlive("demo", "--experiment", "--out", tmp_path, *words) == (3, "")
+    assert asked == [(tmp_path, seconds)]
+
+
 def test_the_simulator_streams_what_it_writes(hexlive, tmp_path: Path) -> None:
     options = ("--seconds", "0.05", "--states", "2", "--regions", "1", "--seed", "7")
     code, said = hexlive(
@@ -274,7 +306,7 @@ def test_the_simulator_streams_what_it_writes(hexlive, tmp_path: Path) -> None:
     config, maps = Config(), load_calibration(tmp_path / "cal.h5")
     with closing(live_source(config, "tcp://127.0.0.1:*")) as source:
         command = [sys.executable, "-m", "hexlive.stream.cli", "simulate", "--to", source.address]
-        sender = subprocess.Popen([*command, "--rate", "max", *options])
+        sender = subprocess.Popen([*command, "--rate", "max", "--checked", *options])
         guard = threading.Timer(60, sender.kill)
         guard.start()
         run_session(source, config, maps, Outputs(result=tmp_path / "live.nxs"))
