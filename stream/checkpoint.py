@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from hexlive.stream.config import (
+    AdviceSettings,
     Config,
     MonitorSettings,
     SecuritySettings,
@@ -63,6 +64,7 @@ def deciding(config: Config) -> str:
             detector=detector,
             stream=StreamSettings(),
             monitor=MonitorSettings(),
+            advice=AdviceSettings(),
             facility=FacilitySettings(),
             security=SecuritySettings(),
         )

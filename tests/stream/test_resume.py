@@ -15,7 +15,7 @@ from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.reconstruct.drift import DriftSettings
 from hexlive.stream.calibration import Calibration
 from hexlive.stream.checkpoint import CheckpointFolder
-from hexlive.stream.config import Config, MonitorSettings, StreamSettings
+from hexlive.stream.config import AdviceSettings, Config, MonitorSettings, StreamSettings
 from hexlive.stream.files import FileError, index_of
 from hexlive.stream.inbox import Queued
 from hexlive.stream.model import AnyMessage, Frames, Mark, Projections, ScanEnd, ScanStart
@@ -425,8 +425,9 @@ def test_another_configuration_is_refused_by_name_and_loses_nothing(
     assert {path: path.read_bytes() for path in died.path.iterdir()} == before
 
 
-def test_where_to_publish_or_how_often_may_change(start, died, messages, config, tmp_path) -> None:
-    start(messages[12:], config=replace(config, monitor=MonitorSettings(rate_hz=0.1)))
+def test_what_is_told_and_how_often_may_change(start, died, messages, config, tmp_path) -> None:
+    told = {"monitor": MonitorSettings(rate_hz=0.1), "advice": AdviceSettings(loss_percent=5.0)}
+    start(messages[12:], config=replace(config, **told))
     assert (tmp_path / "result.nxs").exists()
 
 
