@@ -23,7 +23,9 @@ from PySide6.QtWidgets import (
 
 from hexlive.monitor.theme import LABEL_PX, MARGIN_PX, TICK_PX, Theme
 
+NOTHING: Final = "no data yet"
 GRID_ALPHA: Final = 0.15
+LEGEND_ALPHA: Final = 200
 CURVE_WIDTH_PX: Final = 2
 HEAD_SPACING_PX: Final = 8
 HALF_A_TICK_PX: Final = 8
@@ -99,6 +101,7 @@ class Card(QFrame):
         self._title.setToolTip(html.escape(hint))
         self._said, self._n_controls = "", 0
         self._value = PlainLabel("value", Qt.AlignmentFlag.AlignRight)
+        self._value.say(NOTHING)
         self._caption = PlainLabel("caption")
         self._caption.hide()
         self.graphics = pg.GraphicsLayoutWidget()
@@ -161,6 +164,24 @@ class Card(QFrame):
         for side, label in (("bottom", x), ("left", y)):
             self.style_axis(plot.getAxis(side), label)
         return plot
+
+    def legend(self, plot: Any, left: int, columns: int = 1) -> None:
+        """Give a plot a legend, which stays readable where curves run behind it.
+
+        Parameters
+        ----------
+        left
+            Distance from the left edge, pixels; negative: from the right.
+        """
+        ground = pg.mkColor(self.theme.panel)
+        ground.setAlpha(LEGEND_ALPHA)
+        plot.addLegend(
+            offset=(left, 4),
+            brush=ground,
+            labelTextSize=f"{LABEL_PX}px",
+            labelTextColor=self.theme.text,
+            colCount=columns,
+        )
 
     def style_axis(self, axis: Any, label: str) -> None:
         """Give an axis its label and the theme's text."""

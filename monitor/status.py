@@ -23,50 +23,84 @@ TILE_STRETCH: Final = {
 }
 OTHER_TILES: Final = 4
 SMALLEST_PX: Final = 12
+SMALLEST_BANNER_PX: Final = 18
 
 
-class Badge(PlainLabel):
+class Shrinking(PlainLabel):
+    """A label that is written smaller where its text is long, and cut only if that is not enough.
+
+    Parameters
+    ----------
+    largest_px, smallest_px
+        Sizes of the text.
+    """
+
+    def __init__(
+        self, name: str, alignment: Qt.AlignmentFlag, largest_px: int, smallest_px: int
+    ) -> None:
+        super().__init__(name, alignment)
+        self._largest_px, self._smallest_px = largest_px, smallest_px
+        self._size_px = largest_px
+
+    def restyle(self) -> None:
+        """Take the style sheet of the present size."""
+        self.setStyleSheet(self.sheet(self._size_px))
+
+    def sheet(self, size_px: int) -> str:
+        """Style sheet with text of this size."""
+        raise NotImplementedError
+
+    def _fit(self) -> None:
+        largest_px = self._largest_px
+        needed = QFontMetrics(font(largest_px, bold=True)).horizontalAdvance(self.said)
+        room = self.contentsRect().width()
+        fitting_px = largest_px if needed <= room else largest_px * room // needed
+        size_px = max(self._smallest_px, fitting_px)
+        if size_px != self._size_px:
+            self._size_px = size_px
+            self.restyle()
+        super()._fit()
+
+
+class Badge(Shrinking):
     """A filled label: the banner, the age of the data."""
 
     def __init__(self, theme: Theme, alignment: Qt.AlignmentFlag) -> None:
-        super().__init__("badge", alignment)
+        super().__init__("badge", alignment, BANNER_PX, SMALLEST_BANNER_PX)
         self._theme = theme
-        self._level: Level | None = None
+        self._level: Level = "idle"
         self.setFixedHeight(BADGE_HEIGHT_PX)
         self.setContentsMargins(BADGE_PADDING_PX, 0, BADGE_PADDING_PX, 0)
+        self.restyle()
 
     def show_phrase(self, phrase: Phrase) -> None:
         """Show a phrase in the colour of its level."""
         if phrase.level != self._level:
             self._level = phrase.level
-            self.setStyleSheet(self._theme.badge(phrase.level, BANNER_PX))
+            self.restyle()
         self.say(phrase.text)
 
+    def sheet(self, size_px: int) -> str:
+        """Filled in the colour of the level."""
+        return self._theme.badge(self._level, size_px)
 
-class _Figure(PlainLabel):
-    """A figure that is written smaller where it is long: a number without its end is another."""
+
+class _Figure(Shrinking):
+    """A figure: a number without its end is another."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("number")
-        self._colours, self._colour, self._size_px = theme.figures, "", VALUE_PX
+        super().__init__("number", Qt.AlignmentFlag.AlignLeft, VALUE_PX, SMALLEST_PX)
+        self._colours, self._colour = theme.figures, theme.figures["plain"]
         self.setFixedHeight(QFontMetrics(font(VALUE_PX, bold=True)).height())
 
     def paint(self, level: Level) -> None:
         """Take the colour of a level."""
         self._colour = self._colours[level]
-        self._restyle()
+        self.restyle()
 
-    def _fit(self) -> None:
-        needed = QFontMetrics(font(VALUE_PX, bold=True)).horizontalAdvance(self.said)
-        room = self.contentsRect().width()
-        size_px = VALUE_PX if needed <= room else max(SMALLEST_PX, VALUE_PX * room // needed)
-        if size_px != self._size_px:
-            self._size_px = size_px
-            self._restyle()
-        super()._fit()
-
-    def _restyle(self) -> None:
-        self.setStyleSheet(f"color: {self._colour}; font-size: {self._size_px}px;")
+    def sheet(self, size_px: int) -> str:
+        """In the colour of the level."""
+        return f"color: {self._colour}; font-size: {size_px}px;"
 
 
 class _TileView(QFrame):
