@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from hexlive.monitor.card import PlainLabel, font
+from hexlive.monitor.card import PlainLabel, Shrinking, font
 from hexlive.monitor.figures import Phrase, Tile, tiles
 from hexlive.monitor.theme import BANNER_PX, MARGIN_PX, VALUE_PX, Level, Theme
 from hexlive.stream.model import Snapshot
@@ -22,51 +22,14 @@ TILE_STRETCH: Final = {
     "clusters 1 / 2 / >2 pixels": 7,
 }
 OTHER_TILES: Final = 4
-SMALLEST_PX: Final = 12
 SMALLEST_BANNER_PX: Final = 18
-
-
-class Shrinking(PlainLabel):
-    """A label that is written smaller where its text is long, and cut only if that is not enough.
-
-    Parameters
-    ----------
-    largest_px, smallest_px
-        Sizes of the text.
-    """
-
-    def __init__(
-        self, name: str, alignment: Qt.AlignmentFlag, largest_px: int, smallest_px: int
-    ) -> None:
-        super().__init__(name, alignment)
-        self._largest_px, self._smallest_px = largest_px, smallest_px
-        self._size_px = largest_px
-
-    def restyle(self) -> None:
-        """Take the style sheet of the present size."""
-        self.setStyleSheet(self.sheet(self._size_px))
-
-    def sheet(self, size_px: int) -> str:
-        """Style sheet with text of this size."""
-        raise NotImplementedError
-
-    def _fit(self) -> None:
-        largest_px = self._largest_px
-        needed = QFontMetrics(font(largest_px, bold=True)).horizontalAdvance(self.said)
-        room = self.contentsRect().width()
-        fitting_px = largest_px if needed <= room else largest_px * room // needed
-        size_px = max(self._smallest_px, fitting_px)
-        if size_px != self._size_px:
-            self._size_px = size_px
-            self.restyle()
-        super()._fit()
 
 
 class Badge(Shrinking):
     """A filled label: the banner, the age of the data."""
 
     def __init__(self, theme: Theme, alignment: Qt.AlignmentFlag) -> None:
-        super().__init__("badge", alignment, BANNER_PX, SMALLEST_BANNER_PX)
+        super().__init__("badge", alignment, BANNER_PX, SMALLEST_BANNER_PX, bold=True)
         self._theme = theme
         self._level: Level = "idle"
         self.setFixedHeight(BADGE_HEIGHT_PX)
@@ -89,7 +52,7 @@ class _Figure(Shrinking):
     """A figure: a number without its end is another."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("number", Qt.AlignmentFlag.AlignLeft, VALUE_PX, SMALLEST_PX)
+        super().__init__("number", Qt.AlignmentFlag.AlignLeft, VALUE_PX, bold=True)
         self._colours, self._colour = theme.figures, theme.figures["plain"]
         self.setFixedHeight(QFontMetrics(font(VALUE_PX, bold=True)).height())
 
