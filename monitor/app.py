@@ -1,6 +1,7 @@
 """hexlive-monitor: a window on a running pipeline, or one picture of it without a screen."""
 
 import importlib
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import typer
 
 from hexlive.monitor.client import Client, judge
 from hexlive.monitor.commander import Commander
-from hexlive.monitor.look import PLAIN, Look, PageName, ThemeName
+from hexlive.monitor.look import FULL_HD, PLAIN, Look, PageName, ThemeName
 from hexlive.monitor.words import hindrance
 from hexlive.stream.keys import KeysError
 from hexlive.stream.model import AdviceList, Snapshot
@@ -30,7 +31,12 @@ SMALLEST: Final = (800, 600)
 LARGEST: Final = (7680, 4320)
 DEBIAN_PACKAGES: Final = "libgl1 libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0"
 OFFSCREEN: Final = ["-platform", "offscreen"]
-PROBE: Final = "from PySide6.QtWidgets import QApplication; QApplication([])"
+PROBE: Final = (
+    "from PySide6.QtWidgets import QApplication; "
+    "size = QApplication([]).primaryScreen().size(); print(size.width(), size.height())"
+)
+SCALE: Final = "QT_SCALE_FACTOR"
+SMALLEST_SCALE: Final = 0.5
 
 
 class MonitorError(RuntimeError):
@@ -105,7 +111,7 @@ def run_window(address: str, keys: Path | None = None, commands: str | None = No
         Qt is missing, or there is no display.
     """
     _require_qt()
-    _require_display()
+    os.environ.setdefault(SCALE, f"{scale_of(_require_display()):.3f}")
     from PySide6.QtCore import QSettings
 
     from hexlive.monitor.main_window import MonitorWindow
@@ -256,16 +262,27 @@ def _require_qt() -> None:
         ) from error
 
 
-def _require_display() -> None:
-    """Try in a process of its own, because without a display Qt ends the process it runs in."""
+def scale_of(screen: tuple[int, int]) -> float:
+    """How large everything is drawn, so that a screen of any size holds what full HD does."""
+    whole = min(length / full for length, full in zip(screen, FULL_HD, strict=True))
+    return max(whole, SMALLEST_SCALE)
+
+
+def _require_display() -> tuple[int, int]:
+    """Width and height of the screen, pixels.
+
+    Asked in a process of its own, because without a display Qt ends the process it runs in.
+    """
     command = [sys.executable, "-c", PROBE]
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=PROBE_S)
-    except subprocess.SubprocessError as error:
+        tried = subprocess.run(command, check=True, capture_output=True, timeout=PROBE_S)
+        width, height = map(int, tried.stdout.split())
+    except (subprocess.SubprocessError, ValueError) as error:
         raise MonitorError(
             "Qt cannot open a window here (no display, or no libxcb-cursor0); "
             "draw a picture instead with --snapshot FILE.png."
         ) from error
+    return width, height
 
 
 @contextmanager

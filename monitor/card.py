@@ -10,7 +10,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont, QResizeEvent
+from PySide6.QtGui import QFont, QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGraphicsItem,
@@ -21,9 +21,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from hexlive.monitor.theme import LABEL_PX, MARGIN_PX, TICK_PX, Theme
+from hexlive.monitor.theme import LABEL_PX, MARGIN_PX, TICK_PX, TITLE_PX, Theme
 
+NOTHING: Final = "no data yet"
+SMALLEST_PX: Final = 12
 GRID_ALPHA: Final = 0.15
+LEGEND_ALPHA: Final = 200
 CURVE_WIDTH_PX: Final = 2
 HEAD_SPACING_PX: Final = 8
 HALF_A_TICK_PX: Final = 8
@@ -65,6 +68,50 @@ class PlainLabel(QLabel):
         self.setToolTip(html.escape(self.said) if cut != self.said else "")
 
 
+class Shrinking(PlainLabel):
+    """A label that is written smaller where its text is long, and cut only if that is not enough.
+
+    A number without its end is another number.
+
+    Parameters
+    ----------
+    largest_px, smallest_px
+        Sizes of the text.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        alignment: Qt.AlignmentFlag,
+        largest_px: int,
+        smallest_px: int = SMALLEST_PX,
+        bold: bool = False,
+    ) -> None:
+        super().__init__(name, alignment)
+        self._sizes_px, self._bold = range(largest_px, smallest_px, -1), bold
+        self._smallest_px, self._size_px = smallest_px, largest_px
+
+    def restyle(self) -> None:
+        """Take the style sheet of the present size."""
+        self.setStyleSheet(self.sheet(self._size_px))
+
+    def sheet(self, size_px: int) -> str:
+        """Style sheet with text of this size."""
+        return f"font-size: {size_px}px;"
+
+    def _fit(self) -> None:
+        room = self.contentsRect().width()
+        fitting = (size_px for size_px in self._sizes_px if self._width_px(size_px) <= room)
+        size_px = next(fitting, self._smallest_px)
+        if size_px != self._size_px:
+            self._size_px = size_px
+            self.restyle()
+        super()._fit()
+
+    def _width_px(self, size_px: int) -> int:
+        return QFontMetrics(font(size_px, self._bold)).horizontalAdvance(self.said)
+
+
 def font(size_px: int, bold: bool = False) -> QFont:
     """The default font at a size in pixels."""
     chosen = QFont()
@@ -98,7 +145,8 @@ class Card(QFrame):
         self._title.setObjectName("title")
         self._title.setToolTip(html.escape(hint))
         self._said, self._n_controls = "", 0
-        self._value = PlainLabel("value", Qt.AlignmentFlag.AlignRight)
+        self._value = Shrinking("value", Qt.AlignmentFlag.AlignRight, TITLE_PX)
+        self._value.say(NOTHING)
         self._caption = PlainLabel("caption")
         self._caption.hide()
         self.graphics = pg.GraphicsLayoutWidget()
@@ -161,6 +209,24 @@ class Card(QFrame):
         for side, label in (("bottom", x), ("left", y)):
             self.style_axis(plot.getAxis(side), label)
         return plot
+
+    def legend(self, plot: Any, left: int, columns: int = 1) -> None:
+        """Give a plot a legend, which stays readable where curves run behind it.
+
+        Parameters
+        ----------
+        left
+            Distance from the left edge, pixels; negative: from the right.
+        """
+        ground = pg.mkColor(self.theme.panel)
+        ground.setAlpha(LEGEND_ALPHA)
+        plot.addLegend(
+            offset=(left, 4),
+            brush=ground,
+            labelTextSize=f"{LABEL_PX}px",
+            labelTextColor=self.theme.text,
+            colCount=columns,
+        )
 
     def style_axis(self, axis: Any, label: str) -> None:
         """Give an axis its label and the theme's text."""

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from PySide6.QtWidgets import QComboBox
 
-from hexlive.monitor.card import Card
+from hexlive.monitor.card import NOTHING, Card
 from hexlive.monitor.context import Context
 from hexlive.monitor.history import exposure_name
 from hexlive.monitor.levels import robust_levels
@@ -92,7 +92,7 @@ class ComparePanel:
         change = _difference(*pairs)
         if change is None:
             self._views[2].draw(NOWHERE, self._context)
-            self.widget.say(NONE, f"shown: {NAMES[mode]}")
+            self.widget.say(NONE if self._names else NOTHING, f"shown: {NAMES[mode]}")
             return
         self._views[2].draw(change.value, self._context, centre=0.0, area=area)
         self.widget.say(_means(a, b), f"shown: {NAMES[mode]}; {_significance(change)}")

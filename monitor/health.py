@@ -17,7 +17,6 @@ from hexlive.monitor.cycling import time_unit
 from hexlive.monitor.history import Event
 from hexlive.monitor.numbers import NONE, signed
 from hexlive.monitor.table import words
-from hexlive.monitor.theme import LABEL_PX
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import Pair
 
@@ -41,9 +40,7 @@ class DriftPanel:
         self._gain = self.widget.plot(0, 0, "", "gain change (%)")
         self._lines = self.widget.plot(1, 0, "time (min)", "line centre change (eV)")
         self._lines.setXLink(self._gain)
-        self._lines.addLegend(
-            offset=(10, 4), labelTextSize=f"{LABEL_PX}px", labelTextColor=theme.text, colCount=4
-        )
+        self.widget.legend(self._lines, 10, columns=4)
         for plot in (self._gain, self._lines):
             plot.getAxis("left").setWidth(AXIS_WIDTH_PX)
         self._drawn: list[Pair] | None = None

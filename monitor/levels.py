@@ -46,6 +46,8 @@ def robust_levels(
     cumulative = np.cumsum(believed[order])
     places = np.searchsorted(cumulative / cumulative[-1], (cut, 1 - cut))
     low, high = chosen[order][np.minimum(places, chosen.size - 1)]
+    if low == high == 0:  # counts are never below it
+        return UNIT_RANGE
     return widened(float(low), float(high))
 
 

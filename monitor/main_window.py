@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QSettings, QTimer
+from PySide6.QtCore import QByteArray, QSettings, QTimer
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QMessageBox
 
@@ -15,10 +15,11 @@ from hexlive.monitor.commander import Commander
 from hexlive.monitor.context import MODES
 from hexlive.monitor.controls import Controls
 from hexlive.monitor.figures import shortened
+from hexlive.monitor.look import FULL_HD
 from hexlive.monitor.panels import PAGES
 from hexlive.monitor.saving import SavingError, png, save_bytes
 from hexlive.monitor.theme import THEMES, Level
-from hexlive.monitor.window import DESIGN_HEIGHT_PX, DESIGN_WIDTH_PX, Screen
+from hexlive.monitor.window import Screen
 from hexlive.monitor.words import hindrance
 from hexlive.stream.control import Answer
 from hexlive.stream.model import Snapshot
@@ -66,7 +67,7 @@ class MonitorWindow(QMainWindow):
     ) -> None:
         super().__init__()
         self.setWindowTitle(f"hexlive {client.address}")
-        self.resize(DESIGN_WIDTH_PX, DESIGN_HEIGHT_PX)
+        self.resize(*FULL_HD)
         self._client, self._settings, self._commander = client, settings, commander
         self.shown: Snapshot | None = None
         self.n_redraws = 0
@@ -148,7 +149,7 @@ class MonitorWindow(QMainWindow):
         self.statusBar().showMessage(words, ANSWER_MS)
 
     def _restore(self) -> None:
-        """Take up theme, page, map and size as they were left; unknown words are passed over."""
+        """Take up theme, page, map and size as they were left; what is not known is passed over."""
         if self._settings is None:
             return
         theme, page, mode = (str(self._settings.value(key)) for key in ("theme", "page", "mode"))
@@ -160,7 +161,7 @@ class MonitorWindow(QMainWindow):
         if mode in MODES:
             self.view.context.choose(mode=mode)
         geometry = self._settings.value("geometry")
-        if geometry is not None:
+        if isinstance(geometry, QByteArray):
             self.restoreGeometry(geometry)
 
     def _bind_keys(self) -> None:

@@ -9,13 +9,15 @@ from PySide6.QtWidgets import QComboBox
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import MODES, Context
 from hexlive.monitor.mapview import MapView
-from hexlive.monitor.numbers import NONE, brief, duration, mean_emf, signed, with_sigma
+from hexlive.monitor.numbers import NONE, brief, duration, mean_emf, with_sigma
 from hexlive.reconstruct.emf import REASONS
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import MapView as Pair
 
 MASKED: Final = REASONS.index("masked")
 PERCENT: Final = 100.0
+SIGMA_PER_MAD: Final = 1.4826  # of a normal distribution
+MEDIAN_OVER_MEAN: Final = 1.2533  # standard errors, sqrt(pi / 2)
 NAMES: Final = {
     "EMF": "EMF since start",
     "relative": "relative EMF",
@@ -209,7 +211,7 @@ class HitsMap:
         hidden = masked(snapshot)
         dead = int((hits == 0).sum()) - (0 if hidden is None else int((hits == 0)[hidden].sum()))
         n_masked = 0 if hidden is None else int(hidden.sum())
-        self.widget.say(f"{dead:,} dead, {n_masked:,} masked")
+        self.widget.say(f"{dead:,} dead, {n_masked:,} masked" if hits.any() else "no hits yet")
         self.widget.keep(hits=hits)
 
 
@@ -220,6 +222,7 @@ class ResidualMap:
         hint = (
             "Median energy inside the Compton windows minus the peak that the geometry gives; "
             "colours around the median of the map, since shared charge moves all pixels alike. "
+            "Above: the median, with the uncertainty that the scatter of the pixels gives it. "
             "A slope or a step: check axis offset, sign, or calibration."
         )
         self.widget = Card(context.theme, "Compton peak residual", hint)
@@ -237,5 +240,13 @@ class ResidualMap:
         usual = float(np.median(residual[seen])) if seen.any() else 0.0
         drawn = np.where(seen, residual, np.float32("nan"))
         self._view.draw(drawn, self._context, snapshot.compton_counts, centre=usual)
-        self.widget.say(f"median {signed(usual, 3)} keV" if seen.any() else NONE)
+        sigma = median_sigma(residual[seen]) if seen.any() else None
+        said = f"{with_sigma(usual, sigma, percent=False)} keV"
+        self.widget.say(said if seen.any() else NONE)
         self.widget.keep(peak_residual_kev=residual)
+
+
+def median_sigma(values: NDArray[Any]) -> float:
+    """Standard error of the median of values that scatter normally, but for a few."""
+    scatter = SIGMA_PER_MAD * float(np.median(np.abs(values - np.median(values))))
+    return MEDIAN_OVER_MEAN * scatter / float(np.sqrt(values.size))

@@ -51,6 +51,9 @@ class MapView:
         self.plot.showGrid(x=False, y=False)
         self.plot.invertY(True)
         self.plot.setAspectLocked(True)
+        for side in ("left", "bottom"):
+            self.plot.getAxis(side).setStyle(hideOverlappingLabels=False)  # the first and the last
+            self.plot.getAxis(side).setTicks([[]])
         self._card, self._colours, self._used = card, colours, colours
         self._void = QGraphicsRectItem()
         self._void.setBrush(pg.mkBrush(card.theme.void))
@@ -81,6 +84,7 @@ class MapView:
         bar.getAxis("right").setWidth(BAR_AXIS_PX)
         _shorten_ticks(bar.getAxis("right"))
         bar.setImageItem(self._image, insert_in=self.plot)
+        bar.getAxis("right").setStyle(showValues=False)
         bar.sigLevelsChangeFinished.connect(self._hold)
         return bar
 
@@ -106,6 +110,7 @@ class MapView:
         levels
             Of the colours, unless the user holds others; None: those that the values ask for.
         """
+        self._bar.getAxis("right").setStyle(showValues=bool(np.isfinite(values).any()))
         if values.size == 0:
             self._image.clear()
             return

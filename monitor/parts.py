@@ -12,7 +12,6 @@ from hexlive.monitor.context import Context
 from hexlive.monitor.levels import settled, widened
 from hexlive.monitor.numbers import with_sigma
 from hexlive.monitor.spectra import RIGHT_ANGLE_RAD, marker
-from hexlive.monitor.theme import LABEL_PX
 from hexlive.reconstruct.compton import peak_kev
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import PartView
@@ -30,11 +29,8 @@ class _Curves:
 
     def __init__(self, card: Card, x: str, y: str) -> None:
         self.plot = card.plot(0, 0, x, y)
-        theme = card.theme
-        self.plot.addLegend(
-            offset=(-10, 4), labelTextSize=f"{LABEL_PX}px", labelTextColor=theme.text
-        )
-        self._theme = theme
+        card.legend(self.plot, -10)
+        self._theme = card.theme
         self._drawn: dict[str, tuple[Any, Any, Any]] = {}
         self._range: tuple[float, float] | None = None
 

@@ -15,6 +15,7 @@ from hexlive.stream.model import Snapshot
 
 BEYOND_CORE: Final = 1.8
 BAND_ALPHA: Final = 90
+LABEL_ROOM: Final = 0.2
 # Of sound simulated data: shared charge below the threshold fills the left side. A gain that is off
 # by 0.1 % moves this by 0.07, one that is off by 0.3 % by 0.20.
 USUAL_ASYMMETRY: Final = -0.08
@@ -66,7 +67,7 @@ class ProfilePanel:
         self._high.setData(pz_au, j + sigma)
         self._plot.setXRange(-edge_au, edge_au, padding=0)
         if j.size:
-            wanted = widened(min(0.0, float(j.min())), float(j.max()), margin=0.12)
+            wanted = widened(min(0.0, float(j.min())), float(j.max()), margin=LABEL_ROOM)
             self._range = settled(self._range, wanted)
             self._plot.setYRange(*self._range, padding=0)
         self.widget.say(f"EMF {mean_emf(snapshot)}", _symmetry(snapshot))

@@ -2,6 +2,8 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from io import BytesIO, StringIO
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +44,8 @@ def save_bytes(content: bytes, path: Path) -> None:
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise SavingError(f"Cannot write {path}: {error.strerror}.") from error
 
 
@@ -60,23 +64,23 @@ def save_data(arrays: Arrays, path: Path) -> None:
         raise SavingError("This panel shows nothing that could be saved.")
     if path.suffix not in SUFFIXES:
         raise SavingError(f"{path.name} ends neither in .h5 nor in .csv.")
-    part = path.with_name(f".{path.name}.part")
-    try:
-        if path.suffix == ".h5":
-            _write_hdf5(arrays, part)
-        else:
-            with part.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows(map(_cells, _table(arrays)))
-        part.replace(path)
-    except OSError as error:
-        raise SavingError(f"Cannot write {path}: {error.strerror or error}.") from error
+    save_bytes(_hdf5(arrays) if path.suffix == ".h5" else _csv(arrays), path)
 
 
-def _write_hdf5(arrays: Arrays, path: Path) -> None:
-    with h5py.File(path, "w") as file:
+def _hdf5(arrays: Arrays) -> bytes:
+    """In memory, because HDF5 may end the process where the disk is full."""
+    content = BytesIO()
+    with h5py.File(content, "w") as file:
         for name, values in arrays.items():
             kind = h5py.string_dtype() if values.dtype == object else None
             file.create_dataset(name.replace("/", " per "), data=values, dtype=kind)
+    return content.getvalue()
+
+
+def _csv(arrays: Arrays) -> bytes:
+    content = StringIO(newline="")
+    csv.writer(content).writerows(map(_cells, _table(arrays)))
+    return content.getvalue().encode()
 
 
 def _cells(row: Iterable[object]) -> Iterator[object]:

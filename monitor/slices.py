@@ -170,6 +170,7 @@ class LinkedSlices:
                 line.sigPositionChanged.connect(
                     lambda moved, axis=axis: self._move(axis, float(moved.value()))
                 )
+                line.hide()
                 view.plot.addItem(line, ignoreBounds=True)
                 self._lines.append((axis, line))
 
@@ -191,6 +192,7 @@ class LinkedSlices:
         for name, line in self._lines:
             if name == axis:
                 line.setValue(at_um)
+                line.show()
         self._say()
 
     def _say(self) -> None:

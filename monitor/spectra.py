@@ -100,15 +100,15 @@ class SpectrumPanel:
 
 def _line_markers(theme: Theme, incident_kev: float) -> list[Any]:
     compton_kev = float(peak_kev(RIGHT_ANGLE_RAD, incident_kev))
-    lines = [
-        marker(theme, compton_kev, f"Compton {compton_kev:.2f} keV", 0.94),
-        marker(theme, incident_kev, f"elastic {incident_kev:g} keV", 0.85),
-    ]
+    lines = []
     for (label, energies_kev), height in zip(FLUORESCENCE_KEV.items(), (0.94, 0.85), strict=True):
         first, *others = energies_kev
         lines.append(marker(theme, first, label, height))
         lines += [marker(theme, energy_kev) for energy_kev in others]
-    return sorted(lines, key=lambda line: hasattr(line, "label"))  # no line crosses a label
+    lines.sort(key=lambda line: hasattr(line, "label"))  # no line crosses a label drawn after it
+    lines.append(marker(theme, incident_kev, f"elastic {incident_kev:g} keV", 0.85))
+    lines.append(marker(theme, compton_kev, f"Compton {compton_kev:.2f} keV", 0.94))
+    return lines
 
 
 def decades(counts: NDArray[np.uint64]) -> tuple[float, float]:

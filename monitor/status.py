@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from hexlive.monitor.card import PlainLabel, font
+from hexlive.monitor.card import PlainLabel, Shrinking, font
 from hexlive.monitor.figures import Phrase, Tile, tiles
 from hexlive.monitor.theme import BANNER_PX, MARGIN_PX, VALUE_PX, Level, Theme
 from hexlive.stream.model import Snapshot
@@ -22,51 +22,48 @@ TILE_STRETCH: Final = {
     "clusters 1 / 2 / >2 pixels": 7,
 }
 OTHER_TILES: Final = 4
-SMALLEST_PX: Final = 12
+SMALLEST_BANNER_PX: Final = 18
 
 
-class Badge(PlainLabel):
+class Badge(Shrinking):
     """A filled label: the banner, the age of the data."""
 
     def __init__(self, theme: Theme, alignment: Qt.AlignmentFlag) -> None:
-        super().__init__("badge", alignment)
+        super().__init__("badge", alignment, BANNER_PX, SMALLEST_BANNER_PX, bold=True)
         self._theme = theme
-        self._level: Level | None = None
+        self._level: Level = "idle"
         self.setFixedHeight(BADGE_HEIGHT_PX)
         self.setContentsMargins(BADGE_PADDING_PX, 0, BADGE_PADDING_PX, 0)
+        self.restyle()
 
     def show_phrase(self, phrase: Phrase) -> None:
         """Show a phrase in the colour of its level."""
         if phrase.level != self._level:
             self._level = phrase.level
-            self.setStyleSheet(self._theme.badge(phrase.level, BANNER_PX))
+            self.restyle()
         self.say(phrase.text)
 
+    def sheet(self, size_px: int) -> str:
+        """Filled in the colour of the level."""
+        return self._theme.badge(self._level, size_px)
 
-class _Figure(PlainLabel):
-    """A figure that is written smaller where it is long: a number without its end is another."""
+
+class _Figure(Shrinking):
+    """A figure: a number without its end is another."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("number")
-        self._colours, self._colour, self._size_px = theme.figures, "", VALUE_PX
+        super().__init__("number", Qt.AlignmentFlag.AlignLeft, VALUE_PX, bold=True)
+        self._colours, self._colour = theme.figures, theme.figures["plain"]
         self.setFixedHeight(QFontMetrics(font(VALUE_PX, bold=True)).height())
 
     def paint(self, level: Level) -> None:
         """Take the colour of a level."""
         self._colour = self._colours[level]
-        self._restyle()
+        self.restyle()
 
-    def _fit(self) -> None:
-        needed = QFontMetrics(font(VALUE_PX, bold=True)).horizontalAdvance(self.said)
-        room = self.contentsRect().width()
-        size_px = VALUE_PX if needed <= room else max(SMALLEST_PX, VALUE_PX * room // needed)
-        if size_px != self._size_px:
-            self._size_px = size_px
-            self._restyle()
-        super()._fit()
-
-    def _restyle(self) -> None:
-        self.setStyleSheet(f"color: {self._colour}; font-size: {self._size_px}px;")
+    def sheet(self, size_px: int) -> str:
+        """In the colour of the level."""
+        return f"color: {self._colour}; font-size: {size_px}px;"
 
 
 class _TileView(QFrame):

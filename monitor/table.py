@@ -123,6 +123,7 @@ class CountersTable:
         hits = float(snapshot.hits.sum()) if snapshot.hits.size else 0.0
         rows = list(counter_rows(snapshot.health, hits))
         self._grid.write(rows)
+        self.widget.say("")
         self.widget.keep(what=words(row[0] for row in rows), number=words(row[1] for row in rows))
 
 

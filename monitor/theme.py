@@ -59,6 +59,7 @@ class Theme:
             f"QWidget {{ background: {self.background}; color: {self.text}; }}"
             f"QFrame#card {{ background: {self.panel}; border-radius: 6px; }}"
             f"QFrame#card QLabel {{ background: transparent; }}"
+            f"QFrame#card QGraphicsView {{ background: {self.panel}; }}"
             f"QLabel#title {{ font-size: {TITLE_PX}px; font-weight: 600; }}"
             f"QLabel#value {{ font-size: {TITLE_PX}px; color: {self.text}; }}"
             f"QLabel#caption {{ font-size: {LABEL_PX}px; color: {self.muted}; }}"

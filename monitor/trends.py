@@ -75,9 +75,7 @@ class TrendPanel:
         )
         self.widget = Card(theme, "EMF of each component", hint)
         self._plot = self.widget.plot(0, 0, "state (state of charge)", "EMF (valence / core)")
-        self._plot.addLegend(
-            offset=(10, 4), labelTextSize=f"{LABEL_PX}px", labelTextColor=theme.text, colCount=4
-        )
+        self.widget.legend(self._plot, 10, columns=4)
         self._along = QComboBox()
         for name in ALONG:
             self._along.addItem(f"against {name}", name)
@@ -94,7 +92,7 @@ class TrendPanel:
     def show(self, snapshot: Snapshot) -> None:
         """Draw one curve per component; only when a row is new."""
         self._redraw(snapshot.trend, snapshot.marks)
-        self.widget.say(self._outside, to_target(snapshot))
+        self.widget.say(self._outside if snapshot.trend else "no states yet", to_target(snapshot))
 
     def _again(self) -> None:
         if self._drawn is not None:

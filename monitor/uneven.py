@@ -34,6 +34,7 @@ class UnevenTable:
         exposures = list(self._context.history.exposures.values()) or [snapshot]
         rows = [row(each) for each in reversed(exposures)]
         self._grid.write(rows)
+        self.widget.say("")
         columns = zip(*rows, strict=True)
         self.widget.keep(**dict(zip(COLUMNS, map(words, columns), strict=True)))
 

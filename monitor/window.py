@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from hexlive.monitor.client import Freshness
 from hexlive.monitor.context import Context
 from hexlive.monitor.footer import Footer
+from hexlive.monitor.look import FULL_HD
 from hexlive.monitor.page import Page
 from hexlive.monitor.panels import PAGES, Panel
 from hexlive.monitor.status import Badge, StatusLine
@@ -29,8 +30,7 @@ from hexlive.stream.model import AdviceList, Snapshot
 
 PILL_WIDTH_PX: Final = 330
 STATUS_HEIGHT_PX: Final = 62
-DESIGN_WIDTH_PX: Final = 1920
-DESIGN_HEIGHT_PX: Final = 1080
+DESIGN_WIDTH_PX: Final = FULL_HD[0]
 
 
 class Screen(QWidget):

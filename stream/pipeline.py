@@ -306,9 +306,13 @@ class _Reporter:
         for sink in self._sinks:
             sink.put(report)
         self._n_frames, self._counted_s = 0, began_s
-        # An interval from beginning to beginning; where reports take more than half of it, the
-        # stream has as long as they took before the next, or an interval if that is shorter.
+        # On a beat, so that what comes in batches is reported as often as it is asked for, if not
+        # evenly. Where reports take more than half of the interval, the stream has as long as they
+        # took before the next, or an interval if that is shorter.
         took_s = time.monotonic() - began_s
         pause_s = min(took_s, self._interval_s)
-        self._due_s = began_s + max(self._interval_s, took_s + pause_s)
+        beat_s = self._due_s if began_s > self._due_s else began_s
+        self._due_s = max(
+            beat_s + self._interval_s, began_s + self._interval_s / 2, began_s + took_s + pause_s
+        )
         return report

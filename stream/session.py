@@ -241,8 +241,10 @@ class _Session:
             source, tapes = resumed.source, [resumed.tape]
             checkpointer = self._stack.enter_context(closing(resumed.checkpointer))
             keepers = [Thinned(checkpointer, INTERVAL_S / 2)]
-            displays = [Thinned(each, pace.report_interval_s) for each in displays]
-            pace = replace(pace, report_interval_s=min(pace.report_interval_s, INTERVAL_S))
+            if pace.report_interval_s > INTERVAL_S:
+                asked_s = pace.report_interval_s - INTERVAL_S / 2
+                displays = [Thinned(each, asked_s) for each in displays]
+                pace = replace(pace, report_interval_s=INTERVAL_S)
         if source.live and self._config.stream.commands:
             source = self._stack.enter_context(commanded(source, self._config, self._parts))
         sinks = [*keepers, result, OccupancyWatch(), *displays]

@@ -1,15 +1,18 @@
 """What the user chooses: a window, pixels, a map, locked levels, an earlier exposure, a theme."""
 
+import re
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from PySide6.QtCore import QSettings, Qt
+from PySide6.QtCore import QByteArray, QSettings, Qt
 from pytestqt.qtbot import QtBot
 
 from hexlive.monitor.context import Context
-from hexlive.monitor.history import History
+from hexlive.monitor.health import event_line
+from hexlive.monitor.history import Event, History
 from hexlive.monitor.main_window import MonitorWindow
 from hexlive.monitor.maps import EmfMap
 from hexlive.monitor.mapview import border
@@ -177,3 +180,22 @@ def test_keys_turn_pages_and_change_the_theme(
     assert (again.view.page, again.view.context.mode) == ("Spectra", "relative")
     assert again.view.theme.background == "#e8ebef"
     again.close()
+
+
+@pytest.mark.parametrize("junk", ["", "of another version", 7, b"\x01\xd9\xd0\xcb junk"])
+def test_what_another_version_remembered_is_passed_over(
+    qtbot: QtBot, snapshot: Snapshot, tmp_path: Any, make_mailbox: Any, junk: object
+) -> None:
+    settings = QSettings(str(tmp_path / "monitor.ini"), QSettings.Format.IniFormat)
+    for key in ("theme", "page", "mode", "geometry", "a key of old"):
+        settings.setValue(key, QByteArray(junk) if isinstance(junk, bytes) else junk)
+    window = MonitorWindow(make_mailbox(snapshot), settings)
+    qtbot.addWidget(window)
+    assert (window.view.page, window.view.context.mode) == ("Overview", "EMF")
+    window.close()
+
+
+def test_an_event_of_another_day_says_which() -> None:
+    line = event_line(Event(1.7e9, "alarm", "Lost 3 frames.", until_s=1.7e9 + 60))
+    assert re.fullmatch(r"1[45] \w+ [\d:]{8} to 1[45] \w+ [\d:]{8}   Lost 3 frames\.", line)
+    assert re.fullmatch(r"[\d:]{8}   now", event_line(Event(time.time(), "plain", "now")))

@@ -16,7 +16,7 @@ from PySide6.QtGui import QImage
 from typer.testing import CliRunner, Result
 
 from hexlive.monitor import app as app_module
-from hexlive.monitor.app import MonitorError, app, render, save_snapshot
+from hexlive.monitor.app import MonitorError, app, render, save_snapshot, scale_of
 from hexlive.monitor.look import PageName, ThemeName
 from hexlive.monitor.panels import PAGES
 from hexlive.monitor.theme import THEMES
@@ -227,6 +227,16 @@ def test_without_a_display_it_points_to_the_snapshot() -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "--snapshot FILE.png" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("screen", "scale"),
+    [((1920, 1080), 1.0), ((1280, 800), 2 / 3), ((3440, 1440), 4 / 3), ((640, 480), 0.5)],
+)
+def test_a_screen_of_any_size_holds_what_full_hd_does(
+    screen: tuple[int, int], scale: float
+) -> None:
+    assert scale_of(screen) == pytest.approx(scale)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

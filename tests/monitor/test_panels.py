@@ -13,11 +13,11 @@ from pytestqt.qtbot import QtBot
 from hexlive.monitor.compare import ComparePanel
 from hexlive.monitor.context import Context
 from hexlive.monitor.cycling import CyclingPanel, time_unit
-from hexlive.monitor.maps import CountsMap, EmfMap, HitsMap, ResidualMap, SigmaMap
+from hexlive.monitor.maps import CountsMap, EmfMap, HitsMap, ResidualMap, SigmaMap, median_sigma
 from hexlive.monitor.numbers import decimals, mean_emf
 from hexlive.monitor.panels import PAGES, Make, Panel
 from hexlive.monitor.profile import ProfilePanel
-from hexlive.monitor.slices import CtPanel
+from hexlive.monitor.slices import CtPanel, LinkedSlices
 from hexlive.monitor.spectra import SpectrumPanel
 from hexlive.monitor.stages import COLOURS, StagesPanel, cut_out
 from hexlive.monitor.table import Grid, state_rows
@@ -402,10 +402,46 @@ def test_the_table_of_states_has_an_uncertainty_wherever_one_is_known(snapshot: 
     assert row[5:] == ("3.42 ± 0.11", "4.31", "41.00 ± 0.32", "–")
 
 
-def test_a_residual_of_nothing_has_no_sign(qtbot: QtBot, snapshot: Snapshot) -> None:
-    level = np.full(snapshot.emf.shape, -0.0001, np.float32)
-    panel = shown(qtbot, ResidualMap(Context(DARK)), replace(snapshot, peak_residual_kev=level))
-    assert "median 0.000 keV" in words(panel)
+def test_the_residual_is_a_median_with_its_uncertainty(qtbot: QtBot, snapshot: Snapshot) -> None:
+    noise = np.random.default_rng(2).normal(-0.002, 0.4, snapshot.emf.shape).astype(np.float32)
+    n_seen = int(np.isfinite(snapshot.emf).sum())
+    panel = shown(qtbot, ResidualMap(Context(DARK)), replace(snapshot, peak_residual_kev=noise))
+    sigma = median_sigma(noise[np.isfinite(snapshot.emf)])
+    assert sigma == pytest.approx(0.4 * np.sqrt(np.pi / 2 / n_seen), rel=0.05)
+    assert f"± {sigma:.4f} keV" in words(panel)
+
+
+def test_before_the_first_frame_no_pixel_is_called_dead(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = shown(qtbot, HitsMap(Context(DARK)), replace(snapshot, hits=0 * snapshot.hits))
+    assert "no hits yet" in words(panel)
+    assert panel._view._bar.levels() == (0, 1)
+
+
+@pytest.mark.parametrize("make", PANELS)
+def test_a_panel_without_data_says_so(qtbot: QtBot, make: Make) -> None:
+    panel = make(Context(DARK))
+    qtbot.addWidget(panel.widget)
+    without = ("no data yet", "no scan", "no surface yet", "two scans are needed")
+    assert panel.widget._value.said in without
+
+
+def test_colours_have_no_numbers_before_there_is_a_map(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = EmfMap(Context(DARK))
+    qtbot.addWidget(panel.widget)
+    axis = panel._view._bar.getAxis("right")
+    assert not axis.style["showValues"]
+    panel.show(snapshot)
+    assert axis.style["showValues"]
+    panel.show(undefined(snapshot))
+    assert not axis.style["showValues"]
+
+
+def test_cursors_are_shown_with_the_slices(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = LinkedSlices(Context(DARK))
+    qtbot.addWidget(panel.widget)
+    assert not any(line.isVisible() for _, line in panel._lines)
+    panel.show(snapshot)
+    assert all(line.isVisible() for _, line in panel._lines)
 
 
 def test_colours_of_every_map_have_a_unit(qtbot: QtBot, snapshot: Snapshot) -> None:

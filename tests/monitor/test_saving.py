@@ -1,6 +1,8 @@
 """What is saved of a panel: whole files, with everything that is drawn."""
 
 import csv
+import errno
+import os
 from pathlib import Path
 
 import h5py
@@ -78,4 +80,19 @@ def test_nothing_to_save_or_a_strange_name_is_one_sentence(tmp_path: Path) -> No
         save_data({"a": np.ones(1)}, tmp_path / "a.txt")
     with pytest.raises(SavingError, match="Cannot write"):
         save_data({"a": np.ones(1)}, tmp_path / "absent" / "a.csv")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    def half(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(SavingError, match=r"a\.\w+: No space left on device\.$"):
+        save_data({"a": np.ones(9)}, tmp_path / f"a{suffix}")
     assert not list(tmp_path.iterdir())

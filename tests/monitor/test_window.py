@@ -16,7 +16,8 @@ from hexlive.monitor.card import PlainLabel
 from hexlive.monitor.client import Client
 from hexlive.monitor.main_window import REDRAW_MS, MonitorWindow
 from hexlive.monitor.panels import PAGES
-from hexlive.monitor.theme import DARK, MARGIN_PX
+from hexlive.monitor.status import SMALLEST_BANNER_PX
+from hexlive.monitor.theme import BANNER_PX, DARK, MARGIN_PX
 from hexlive.monitor.window import Screen, picture
 from hexlive.stream.model import Snapshot
 
@@ -158,6 +159,23 @@ def test_no_figure_is_cut(qtbot: QtBot, snapshot: Snapshot) -> None:
     figures = screen.status.widget.findChildren(PlainLabel, "number")
     assert [figure.text() for figure in figures] == [figure.said for figure in figures]
     assert {"1,134,000 (1.2 %)", "123,456 ms"} <= {figure.said for figure in figures}
+
+
+def test_a_long_banner_is_written_smaller_before_it_is_cut(
+    qtbot: QtBot, snapshot: Snapshot
+) -> None:
+    sentence = "Frames come twice: it looks as if two senders share one series."
+    health = replace(snapshot.health, suspicions=(sentence,))
+    screen = Screen()
+    qtbot.addWidget(screen)
+    sizes_px = []
+    for each in (snapshot, replace(snapshot, health=health)):
+        screen.show_snapshot(each)
+        screen.show_time(each, "fresh", 1.0, "")
+        picture(screen, (1920, 1080))
+        sizes_px.append(screen.banner.font().pixelSize())
+    assert screen.banner.text() == screen.banner.said
+    assert sizes_px[0] == BANNER_PX > sizes_px[1] >= SMALLEST_BANNER_PX
 
 
 def test_captions_of_spectra_are_not_cut(qtbot: QtBot, snapshot: Snapshot) -> None:

@@ -138,6 +138,27 @@ def test_the_time_in_which_the_run_was_stopped_itself_is_no_silence(
     assert clock_s[0] == pytest.approx(70.0, abs=1.0)
 
 
+@pytest.mark.parametrize("batch_s", [0.01, 0.057, 0.099])
+def test_batches_do_not_make_reports_rarer_than_they_are_asked_for(
+    make_source, monkeypatch: pytest.MonkeyPatch, batch_s: float
+) -> None:
+    """A report can only come with a batch: one that is late for a beat costs no further beat."""
+    clock_s, reports = [0.0], Collector()
+    monkeypatch.setattr("hexlive.stream.pipeline.time.monotonic", lambda: clock_s[0])
+
+    class Paced(make_source):
+        def __iter__(self) -> Iterator[AnyMessage | None]:
+            yield from (BEGIN, FIRST)
+            for first in range(round(10 / batch_s)):
+                clock_s[0] += batch_s
+                yield ones(first, 1)
+
+    run(
+        Paced([]), Ledger((2, 2), 100.0), [SumReducer()], [], [reports], Pace(report_interval_s=0.1)
+    )
+    assert len(reports.items) == pytest.approx(100, abs=4)
+
+
 def test_a_request_to_stop_ends_the_run(run_messages: Run) -> None:
     _, _, last = run_messages([BEGIN, FIRST, ones(0, 4), ones(4, 4)], should_stop=lambda: True)
     assert last.totals == (0, 0)
