@@ -24,6 +24,10 @@ HALF_PX: Final = 0.5
 END_PX: Final = 1.0
 TILT_REACH_PX: Final = 8.0
 SURE: Final = 6.0  # times the median deviation of a tilt: 4 sigma
+EDGE_PART: Final = 0.02  # of the columns, on either side of a sample that is all in the field
+EMPTY_PART: Final = 0.05  # of the largest mean line integral, below which an edge is empty
+STEADY_PART: Final = 0.02  # by which the mass in a projection may vary
+SHORT_STEPS: Final = 2  # missing to half a turn: then nothing is opposite
 MIN_TILT_ROWS: Final = 6
 MIN_TILT_COLUMNS: Final = 64
 MIN_TILT_PX: Final = 0.5  # over the rows: less does not show in a slice
@@ -137,6 +141,37 @@ def vo_centre(sinogram: NDArray[np.float32], angles_rad: NDArray[np.float64]) ->
     return _least_outside_wedge(scan, *fine)
 
 
+def centroid_centre(sinogram: NDArray[np.float32], angles_rad: NDArray[np.float64]) -> float | None:
+    """The axis about which the centre of mass of the projections turns, px.
+
+    It takes no opposite projections, so it serves scans of less than half a turn; but all of the
+    sample must be in the field: its mass is then the same at every angle, and the edges are empty.
+    None where no row is like that.
+
+    Parameters
+    ----------
+    sinogram, angles_rad
+        As for `find_centre`.
+    """
+    columns = sinogram.shape[-1]
+    edge = max(1, round(EDGE_PART * columns))
+    every = -(-len(angles_rad) // MAX_ANGLES)
+    some_rad = angles_rad[::every]
+    circle = np.stack([np.ones_like(some_rad), np.cos(some_rad), np.sin(some_rad)], axis=1)
+    found_px = []
+    for stack in sinogram[:, ::every]:
+        row = stack.astype(np.float64)
+        mean, mass = row.mean(axis=0), row.sum(axis=1)
+        edges = abs(mean[:edge].mean()), abs(mean[-edge:].mean())
+        empty = max(edges) < EMPTY_PART * mean.max()
+        if not empty or mass.std() > STEADY_PART * mass.mean():
+            continue
+        at_px = row @ np.arange(columns) / mass
+        fit, *_ = np.linalg.lstsq(circle, at_px, rcond=None)
+        found_px.append(float(fit[0]))
+    return float(np.median(found_px)) if found_px else None
+
+
 def _least_outside_wedge(scan: NDArray[np.float32], low: float, high: float) -> float:
     columns = scan.shape[-1]
     centres_px = np.arange(round(2 * low * columns), round(2 * high * columns) + 1) / 2
@@ -168,6 +203,12 @@ def within_search(centre_px: float, columns: int, *, full_turn: bool) -> bool:
     """Whether an axis is not at the end of where it was looked for, beyond which it may lie."""
     low, high = SEARCH_FULL_TURN if full_turn else SEARCH
     return low * columns + END_PX < centre_px < high * columns - END_PX
+
+
+def is_short(angles_rad: NDArray[np.float64]) -> bool:
+    """Whether a scan, sorted by angle, covers less than half a turn."""
+    step_rad = float(np.median(np.diff(angles_rad)))
+    return bool(np.ptp(angles_rad) + (1 + SHORT_STEPS) * step_rad < pi)
 
 
 def is_full_turn(angles_rad: NDArray[np.float64]) -> bool:

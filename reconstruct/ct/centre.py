@@ -13,7 +13,9 @@ from scipy.ndimage import gaussian_filter1d, shift
 
 from hexlive.reconstruct.ct.axis_methods import (
     axis_tilt,
+    centroid_centre,
     is_full_turn,
+    is_short,
     mirror_centre,
     seam_misfit,
     symmetry_centre,
@@ -40,8 +42,8 @@ class Centre:
     px
         Column of the axis, counted from the middle of the first column.
     by_method
-        What each method says: "mirror"; "vo", or "symmetry" for a full turn; and "sharpness"
-        where that had to judge.
+        What each method says: "mirror", or "centroid" for less than half a turn; "vo", or
+        "symmetry" for a full turn; and "sharpness" and "centroid" where these had to judge.
     score
         Mean gradient of the smoothed slice at ``px``; the lower, the sharper the slice.
     agreed
@@ -91,21 +93,26 @@ def find_centre(
     ValueError
         Too few angles or columns to say anything.
     """
-    if min(len(angles_rad), sinogram.shape[-1]) < MIN_SIZE:
-        raise ValueError(f"The rotation axis takes at least {MIN_SIZE} angles and columns to find.")
     if (np.diff(angles_rad) <= 0).any():
         angles_rad, first = np.unique(angles_rad, return_index=True)
         sinogram = sinogram[:, first]
+    if min(len(angles_rad), sinogram.shape[-1]) < MIN_SIZE:
+        raise ValueError(f"The rotation axis takes at least {MIN_SIZE} angles and columns to find.")
     sinogram = gaussian_filter1d(sinogram, SMOOTHING_PX, axis=-1)
-    tilt = 0.0 if rows is None else axis_tilt(sinogram, angles_rad, rows)
+    short = is_short(angles_rad)
+    tilt = 0.0 if rows is None or short else axis_tilt(sinogram, angles_rad, rows)
     if rows is not None and tilt:
         sinogram = _upright(sinogram, tilt * (rows - rows.mean()))
     blur, full_turn = blur_of(sinogram, angles_rad), is_full_turn(angles_rad)
     columns = sinogram.shape[-1]
-    by_method = _estimates(sinogram, angles_rad, full_turn)
+    centroid_px = None if full_turn else centroid_centre(sinogram, angles_rad)
+    by_method = _estimates(sinogram, angles_rad, centroid_px)
     agreed = len(by_method) > 1 and float(np.ptp(list(by_method.values()))) <= AGREEMENT_PX
     agreed &= all(within_search(px, columns, full_turn=full_turn) for px in by_method.values())
-    px = _decide(by_method, blur, full_turn, None if agreed else previous_px)
+    if agreed or previous_px is None:
+        px = _decide(by_method, blur, full_turn, centroid_px)
+    else:
+        px = by_method["previous"] = previous_px
     return Centre(
         px=px,
         by_method=by_method,
@@ -126,39 +133,40 @@ def _upright(sinogram: NDArray[np.float32], offsets_px: NDArray[np.float64]) -> 
 
 
 def _estimates(
-    sinogram: NDArray[np.float32], angles_rad: NDArray[np.float64], full_turn: bool
+    sinogram: NDArray[np.float32], angles_rad: NDArray[np.float64], centroid_px: float | None
 ) -> dict[str, float]:
-    found = {"mirror": mirror_centre(sinogram, angles_rad)}
-    if sinogram.shape[-1] >= MIN_COLUMNS:
-        if full_turn:
-            found["symmetry"] = symmetry_centre(sinogram, angles_rad)
-        else:
-            found["vo"] = vo_centre(sinogram[:: -(-len(sinogram) // VO_ROWS)], angles_rad)
+    """What the methods say; nothing is opposite in a short scan."""
+    found = {}
+    if not is_short(angles_rad):
+        found["mirror"] = mirror_centre(sinogram, angles_rad)
+    elif centroid_px is not None:
+        found["centroid"] = centroid_px
+    if is_full_turn(angles_rad):
+        found["symmetry"] = symmetry_centre(sinogram, angles_rad)
+    elif sinogram.shape[-1] >= MIN_COLUMNS or not found:
+        found["vo"] = vo_centre(sinogram[:: -(-len(sinogram) // VO_ROWS)], angles_rad)
     return found
 
 
 def _decide(
-    by_method: dict[str, float], blur: Blur, full_turn: bool, previous_px: float | None
+    by_method: dict[str, float], blur: Blur, full_turn: bool, centroid_px: float | None
 ) -> float:
-    """The axis from what the methods say, px; who else had a say is added to them.
-
-    Parameters
-    ----------
-    previous_px
-        Axis of the previous scan, where it is to be kept.
-    """
+    """The axis from what the methods say, px; who else had a say is added to them."""
     estimates_px = list(by_method.values())
-    if previous_px is not None:
-        by_method["previous"] = previous_px
-        return previous_px
-    if float(np.ptp(estimates_px)) <= CERTAIN_PX:
+    if "centroid" in by_method:  # of a short scan, which fools the others
+        return by_method["centroid"]
+    if float(np.ptp(estimates_px)) <= CERTAIN_PX and list(by_method) != ["vo"]:
         return float(np.mean(estimates_px))
     if full_turn:
         # Another axis shows another field, so sharpness is no judge; opposite projections are real.
         return by_method["mirror"]
-    px = min((sharpest(blur, estimate) for estimate in estimates_px), key=blur)
+    starts_px = estimates_px if centroid_px is None else [centroid_px]
+    px = min((sharpest(blur, start_px) for start_px in starts_px), key=blur)
     by_method["sharpness"] = px
-    return px
+    if centroid_px is None:
+        return px
+    by_method["centroid"] = centroid_px
+    return px if abs(px - centroid_px) <= AGREEMENT_PX else centroid_px
 
 
 def centre_warnings(centre: Centre) -> list[str]:

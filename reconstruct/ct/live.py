@@ -107,6 +107,8 @@ class LiveSlices:
             ``(images,)``: their numbers among all images.
         """
         good = np.array([has_contrast(image) for image in images], bool)
+        if not good.any():
+            return
         end = self._n + int(np.count_nonzero(good))
         if end > len(self._counts):
             more = self._xp.empty((max(self._room, 2 * end), *images.shape[1:]), np.uint16)

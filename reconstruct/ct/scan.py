@@ -193,5 +193,7 @@ def angle_warnings(angles_deg: NDArray[np.float64]) -> list[str]:
 
 
 def _range(first: float, last: float) -> str:
+    if last < first:  # a gap of less than two steps
+        first = last = (first + last) / 2
     ends = f"{first:.4g}", f"{last:.4g}"
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from hexlive.reconstruct.ct.axis_methods import is_full_turn, minimum
+from hexlive.reconstruct.ct.axis_methods import is_full_turn, is_short, minimum
 from hexlive.reconstruct.ct.engines import Engine
-from hexlive.reconstruct.ct.geometry import Geometry, field_of_view
+from hexlive.reconstruct.ct.geometry import Geometry, angular_weights, field_of_view
 
 MAX_ANGLES: Final = 720  # more do not change the judgement
 BLUR_SIGMA_PX: Final = 1.0  # against noise, before gradients are taken
 JUDGED_PART: Final = 0.85  # diameter of the judged disc, of the columns
 STEP_PX: Final = 0.5
 MAX_STEPS: Final = 40
+MOST_STEPS: Final = 2.0  # of angle, for which a projection of a short scan stands
 
 Blur = Callable[[float], float]
 
@@ -38,10 +39,16 @@ def blur_of(sinogram: NDArray[np.float32], angles_rad: NDArray[np.float64]) -> B
     # The same disc for every axis, clear of the bright rim where truncated objects end.
     judged = field_of_view(round(JUDGED_PART * columns))
 
+    weights_rad = None
+    if is_short(some_rad):  # its ends would share what is missing, and drown all else in streaks
+        weights_rad = angular_weights(some_rad)
+        weights_rad = np.minimum(weights_rad, MOST_STEPS * np.median(weights_rad))
+
     def opened(centre_px: float) -> Engine:
         geometry = Geometry(
-            angles_rad=some_rad, centre_px=centre_px, columns=columns, extended_field=full_turn
-        )
+            angles_rad=some_rad, centre_px=centre_px, columns=columns, extended_field=full_turn,
+            weights_rad=weights_rad,
+        )  # fmt: skip
         return Engine("fourier" if find_spec("finufft") else "numba", geometry)
 
     middle_px = (columns - 1) / 2

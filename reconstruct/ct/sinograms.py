@@ -53,6 +53,10 @@ class Sinograms:
         scan, good = without_blank(in_degrees(scan), counts)
         if not good.any():
             raise ValueError("Every projection is blank, so there is nothing to reconstruct.")
+        if np.ptp(scan.angles_deg) == 0:
+            raise ValueError(
+                f"All projections are at {scan.angles_deg[0]:g} degrees: the scan has no angles."
+            )
         self._air, self._zinger_ratio = None, zinger_ratio
         self._are_lines = are_lines(scan.projections.dtype, scan.flats)
         if scan.flats is None and not self._are_lines:

@@ -23,7 +23,7 @@ from hexlive.stream.views import CtView
 from hexlive.stream.volumes import opened_volume
 from hexlive.stream.worker import Progress
 
-COLUMNS, ROWS, ANGLES, CENTRE_PX, FLATS, BATCH = 64, 8, 90, 32.7, 4, 16
+COLUMNS, ROWS, ANGLES, CENTRE_PX, FLATS, BATCH = 64, 8, 90, 32.7, 16, 16
 N_IMAGES = FLATS + ANGLES
 DISKS = Ellipses(Ellipse(1, -2, 22, 22, 0.0, 0.02), Ellipse(8, 5, 7, 5, 0.6, 0.02))
 SETTINGS = TomographySettings(centre=CENTRE_PX, rings="none", engine="fourier-gpu")

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hexlive.benchmarks.ellipses import Ellipse, Ellipses
 from hexlive.reconstruct.ct import centre as centre_module
-from hexlive.reconstruct.ct.axis_methods import mirror_centre
+from hexlive.reconstruct.ct.axis_methods import centroid_centre, mirror_centre
 from hexlive.reconstruct.ct.centre import centre_warnings, find_centre
 from hexlive.reconstruct.ct.tomography import TomographySettings, reconstruct
 from hexlive.stream.nxtomo import read_scan
@@ -70,7 +73,7 @@ def test_on_disagreement_the_sharper_slice_decides_and_says_so(monkeypatch, disk
     found = find_centre(noisy(disks.sinogram(HALF_TURN, 61.3, COLUMNS)), HALF_TURN)
     assert found.px == pytest.approx(61.3, abs=0.3)
     assert not found.agreed
-    assert set(found.by_method) == {"mirror", "vo", "sharpness"}
+    assert set(found.by_method) == {"mirror", "vo", "sharpness", "centroid"}
 
 
 def test_on_disagreement_the_axis_of_the_previous_scan_is_kept_and_that_is_said(monkeypatch, disks):
@@ -128,6 +131,50 @@ def test_halves_of_a_full_turn_that_do_not_meet_are_reported(disks):
     changed[:, 150:] = np.roll(1.3 * good[:, 150:], 2, axis=-1)
     sentences = centre_warnings(find_centre(noisy(changed), FULL_TURN))
     assert any("halves of the full turn differ" in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize("covered_deg", [60, 90, 120, 150, 170])
+def test_a_short_scan_has_the_axis_of_its_centre_of_mass(disks, covered_deg):
+    angles_rad = np.deg2rad(np.arange(0, covered_deg, 1.2))
+    rows = np.concatenate([k * disks.sinogram(angles_rad, 68.4, COLUMNS) for k in (0.8, 1, 1.2)])
+    found = find_centre(noisy(rows), angles_rad, np.arange(3))
+    assert set(found.by_method) == {"centroid", "vo"}
+    assert found.px == found.by_method["centroid"] == pytest.approx(68.4, abs=0.4)
+
+
+def test_angles_that_are_wrong_fool_other_methods_but_not_the_centre_of_mass(disks):
+    true_rad = np.arange(120) * np.pi / 120
+    found = find_centre(disks.sinogram(true_rad, 50.3, 96), true_rad**2 / np.pi)
+    assert abs(found.by_method["mirror"] - 50.3) > 1
+    assert abs(found.by_method["sharpness"] - 50.3) > 1
+    assert found.px == pytest.approx(50.3, abs=0.5)
+    assert not found.agreed
+
+
+def test_a_sample_that_leaves_the_field_has_no_centre_of_mass(disks):
+    sinogram = disks.sinogram(HALF_TURN, 68.4, COLUMNS)
+    assert centroid_centre(sinogram, HALF_TURN) == pytest.approx(68.4, abs=0.05)
+    assert centroid_centre(sinogram[..., 36:96].copy(), HALF_TURN) is None
+    # A disk that fills the field looks as if it were on an axis in the middle.
+    wide = Ellipses(Ellipse(5, 2, 200, 200, 0.0, 0.01)).sinogram(HALF_TURN, 50.0, COLUMNS)
+    assert centroid_centre(wide, HALF_TURN) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "covered_deg", "axis_px", "within_px"),
+    [("tooth", 90, 296.0, 0.6), ("tooth", 120, 296.0, 0.5), ("tooth", 150, 296.0, 0.5),
+     ("dendrite", 120, 629.2, 1.5), ("dendrite", 150, 629.2, 1.5)],
+)  # fmt: skip
+def test_a_part_of_a_real_scan_has_the_axis_of_it_all(
+    shared_tomography, name, covered_deg, axis_px, within_px
+):
+    scan = read_scan(shared_tomography / f"{name}.nxs")
+    kept = np.flatnonzero(scan.angles_deg - scan.angles_deg[0] < covered_deg)
+    part = replace(scan, projections=scan.projections[kept], angles_deg=scan.angles_deg[kept],
+                   taken=None)  # fmt: skip
+    assert reconstruct(part, FOURIER, rows=slice(0, 1)).centre.px == pytest.approx(
+        axis_px, abs=within_px
+    )
 
 
 def test_too_little_data_is_refused():

@@ -119,6 +119,7 @@ def test_there_is_a_slice_while_the_scan_runs_once_the_axis_is_known(disks):
     projections, (flats, darks) = images(disks, HALF_TURN), references()
     live, taken = live_slices(), np.arange(N_ANGLES)
     assert live.update() is None
+    live.add(projections[:0], HALF_TURN[:0], taken[:0])  # flats alone
     live.add(projections[:60], HALF_TURN[:60], taken[:60])
     assert live.update() is None
     live.add_references(flats, darks, np.full(len(flats), -1))

@@ -375,6 +375,8 @@ def test_many_bad_flats_are_reported_and_nothing_but_bad_ones_refused(scan):
     [
         ({}, 200.0, "is outside the detector"),
         ({"angles_deg": np.full(N_ANGLES, np.nan)}, CENTRE_PX, "angles are not finite"),
+        ({"angles_deg": np.full(N_ANGLES, 30.0)}, CENTRE_PX, "All projections are at 30 degrees"),
+        ({"angles_deg": np.full(N_ANGLES, 0.0)}, "auto", "the scan has no angles"),
         ({"projections": np.zeros((N_ANGLES, N_ROWS, COLUMNS))}, "auto", "is blank"),
     ],
 )
