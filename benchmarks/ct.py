@@ -25,7 +25,8 @@ from hexlive.stream.inputs import live_source
 from hexlive.stream.pipeline import Report
 from hexlive.stream.results import CtResult
 from hexlive.stream.session import Outputs, run_session
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 from hexlive.stream.views import CtView
 
 MS: Final = 1e-3

@@ -21,7 +21,8 @@ from hexlive.benchmarks.machine import resident_mb
 from hexlive.benchmarks.receiver import STAGES
 from hexlive.stream.model import End, Frames, Segment, Start
 from hexlive.stream.recorder import RecordingWriter
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 
 REAL_TIME_HZ: Final = 9_000.0
 SAMPLE_S: Final = 1.0

@@ -36,7 +36,8 @@ from hexlive.stream.model import (
 from hexlive.stream.pipeline import Report
 from hexlive.stream.publisher import display
 from hexlive.stream.session import Outputs, run_session
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 from hexlive.stream.storage import Storage
 
 FOLDER: Final = Path(__file__).with_name("pictures")

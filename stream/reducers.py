@@ -39,7 +39,8 @@ def angles_and_pixels(
     if calibration.shape != shape:
         raise ConfigError(
             f"The calibration is {calibration.shape[0]} x {calibration.shape[1]}, "
-            f"the detector is {shape[0]} x {shape[1]}."
+            f"the detector is {shape[0]} x {shape[1]}: name the calibration of this camera, or its "
+            "size in [detector]."
         )
     theta_rad, notes = angle_map_rad(config, calibration)
     windows_kev = window_edges_kev(theta_rad, config.compton)

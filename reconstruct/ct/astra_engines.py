@@ -127,7 +127,7 @@ def rows_that_fit(geometry: Geometry, n_bytes: float) -> int:
     rows = int((n_bytes - filtering) / per_row)
     if rows < 1:
         raise EngineUnavailableError(
-            f"The GPU has {n_bytes / 2**20:.0f} MB to spare, too few for one row of this scan; "
+            f"The GPU has {n_bytes / 2**20:.0f} MiB to spare, too few for one row of this scan; "
             "choose the engine fourier or numba."
         )
     return min(rows, MAX_ROWS)

@@ -21,7 +21,8 @@ from hexlive.stream.files import FileError
 from hexlive.stream.inputs import live_source
 from hexlive.stream.model import End, Frames, Message, ScanStart, Segment
 from hexlive.stream.session import Outputs, run_session
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 from hexlive.stream.stopping import Stop, stop_on_signals
 
 STATES: Final = (1, 2, 4)

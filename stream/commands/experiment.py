@@ -31,7 +31,8 @@ from hexlive.stream.export.tracking import Electrochemistry, tracked
 from hexlive.stream.files import FileError
 from hexlive.stream.model import AnyMessage
 from hexlive.stream.session import Outputs, run_session
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 from hexlive.stream.simulator.truth import EmfTruth, Truth, truth
 from hexlive.stream.stopping import stop_on_signals
 

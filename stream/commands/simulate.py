@@ -26,7 +26,8 @@ from hexlive.stream.listing import Listing, listed
 from hexlive.stream.recorder import RecordingWriter
 from hexlive.stream.sending import Punctuality, ZmqSender, paced
 from hexlive.stream.simulator.scene import FLAT_COUNTS, LINES_COUNTS
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 from hexlive.stream.simulator.truth import truth
 from hexlive.stream.stopping import Stop, stop_on_signals
 

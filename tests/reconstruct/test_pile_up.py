@@ -9,7 +9,8 @@ from hexlive.reconstruct.compton import window_edges_kev
 from hexlive.reconstruct.pile_up import pooled_survival, survival, touching_places
 from hexlive.stream.simulator import expectation
 from hexlive.stream.simulator.expectation import window_yield
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 
 SINGLES = EventSettings(policy="discriminate")
 

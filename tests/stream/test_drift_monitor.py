@@ -12,7 +12,8 @@ from hexlive.reconstruct.drift import DriftSettings
 from hexlive.stream.config import DetectorSettings
 from hexlive.stream.drift import DriftReducer, write_drift
 from hexlive.stream.model import Frames, Segment
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 
 SPECTRUM = SpectrumSettings()
 DRIFT = 0.004

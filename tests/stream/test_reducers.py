@@ -169,7 +169,8 @@ def test_a_peak_map_replaces_the_geometry_where_it_is_measured(
 )
 def test_a_wrong_beam_direction_is_warned_of_with_the_setting_to_change(caplog, truth, fix) -> None:
     pytest.importorskip("xraylib")
-    from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+    from hexlive.stream.simulator.settings import SimulatorSettings
+    from hexlive.stream.simulator.simulate import Simulator
 
     simulator = Simulator(SimulatorSettings(states=(1,), compton=ComptonSettings(**truth)))
     reducer = ComptonReducer(Config(), simulator.camera.calibration(), "cpu")

@@ -31,7 +31,8 @@ from hexlive.stream.exposure import Totals
 from hexlive.stream.inputs import live_source
 from hexlive.stream.recordings import open_file
 from hexlive.stream.session import Outputs, run_session
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 from hexlive.stream.simulator.truth import CtTruth, EmfTruth, load_truth
 
 INTEGERS = ("counts", "under", "over", "hits", "cluster_sizes", "missing_frames")

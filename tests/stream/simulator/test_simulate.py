@@ -24,7 +24,8 @@ from hexlive.stream.model import (
 )
 from hexlive.stream.simulator.phantom import ScanSettings
 from hexlive.stream.simulator.scene import CLASSES, STATES
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings, runs
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator, runs
 from hexlive.stream.simulator.truth import load_truth, truth
 from hexlive.stream.wire import decode, encode
 

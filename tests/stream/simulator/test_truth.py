@@ -14,7 +14,8 @@ from hexlive.reconstruct.efficiency import czt_efficiency
 from hexlive.reconstruct.emf import emf, emf_weights
 from hexlive.stream.files import FileError
 from hexlive.stream.simulator.expectation import window_weights
-from hexlive.stream.simulator.simulate import Simulator, SimulatorSettings
+from hexlive.stream.simulator.settings import SimulatorSettings
+from hexlive.stream.simulator.simulate import Simulator
 from hexlive.stream.simulator.truth import truth
 
 FINE_KEV = np.linspace(0.0, 160.0, 3201)
