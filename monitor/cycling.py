@@ -18,7 +18,8 @@ from hexlive.stream.views import MarkView
 FloatArray = NDArray[np.float64]
 
 SYMBOL_PX: Final = 11
-LABEL_ROOM: Final = 0.15
+LABEL_ROOM: Final = 0.2
+STRETCH: Final = (3, 2, 2)  # the voltage carries the states
 X_MARGIN: Final = 0.03
 AXIS_WIDTH_PX: Final = 58
 TIME_UNITS_S: Final = {"h": 3600.0, "min": 60.0, "s": 1.0}
@@ -52,8 +53,9 @@ class CyclingPanel:
             plot.plot(pen=pg.mkPen(colour, width=CURVE_WIDTH_PX))
             for plot, colour in zip(plots, colours, strict=True)
         ]
-        for plot in plots:
+        for row, plot in enumerate(plots):
             plot.getAxis("left").setWidth(AXIS_WIDTH_PX)
+            self.widget.graphics.ci.layout.setRowStretchFactor(row, STRETCH[row])
         self._plots = plots
         for plot in plots[:-1]:
             plot.getAxis("bottom").setStyle(showValues=False)

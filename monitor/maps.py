@@ -238,7 +238,7 @@ class PeakMap:
         self._context = context
         self._view = MapView(self.widget, "viridis", MINUS, axes=False)
         self._kinds = QComboBox()
-        self._kinds.addItems(["minus geometry", "as measured"])
+        self._kinds.addItems(["− geometry", "measured"])
         self._kinds.activated.connect(self._again)
         self.widget.control(self._kinds)
         self._snapshot: Snapshot | None = None
