@@ -26,6 +26,8 @@ class Context(QObject):
         Pixels of the ROI spectrum: first and end row, first and end column; None: no ROI.
     locked
         Whether maps keep their colour levels.
+    outlined
+        Whether masked pixels have a border.
     history
         What was seen so far.
     changed
@@ -41,6 +43,7 @@ class Context(QObject):
         self.window_kev: Window = (92.0, 96.0)
         self.roi: Roi | None = None
         self.locked = False
+        self.outlined = True
         self.history = History()
 
     def choose(
@@ -49,15 +52,17 @@ class Context(QObject):
         mode: str | None = None,
         window_kev: Window | None = None,
         locked: bool | None = None,
+        outlined: bool | None = None,
     ) -> None:
         """Change what is stated and tell everyone, where that is new."""
         new = (
             self.mode if mode is None else mode,
             self.window_kev if window_kev is None else window_kev,
             self.locked if locked is None else locked,
+            self.outlined if outlined is None else outlined,
         )
-        if new != (self.mode, self.window_kev, self.locked):
-            self.mode, self.window_kev, self.locked = new
+        if new != (self.mode, self.window_kev, self.locked, self.outlined):
+            self.mode, self.window_kev, self.locked, self.outlined = new
             self.changed.emit()
 
     def choose_roi(self, roi: Roi | None) -> None:
@@ -70,3 +75,4 @@ class Context(QObject):
         """Take over the choices of another screen."""
         self.mode, self.window_kev = other.mode, other.window_kev
         self.roi, self.locked, self.history = other.roi, other.locked, other.history
+        self.outlined = other.outlined

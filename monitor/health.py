@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QListWidget
 
 from hexlive.monitor.card import CURVE_WIDTH_PX, Card
 from hexlive.monitor.context import Context
-from hexlive.monitor.cycling import time_unit
+from hexlive.monitor.cycling import share_x, time_unit
 from hexlive.monitor.history import Event
 from hexlive.monitor.numbers import NONE, signed
 from hexlive.monitor.table import words
@@ -39,7 +39,6 @@ class DriftPanel:
         self.widget = Card(theme, "Gain drift", hint)
         self._gain = self.widget.plot(0, 0, "", "gain change (%)")
         self._lines = self.widget.plot(1, 0, "time (min)", "line centre change (eV)")
-        self._lines.setXLink(self._gain)
         self.widget.legend(self._lines, 10, columns=4)
         for plot in (self._gain, self._lines):
             plot.getAxis("left").setWidth(AXIS_WIDTH_PX)
@@ -61,6 +60,7 @@ class DriftPanel:
         self._lines.getAxis("bottom").setLabel(f"time ({unit})")
         self._gain.addItem(pg.InfiniteLine(0.0, angle=0, pen=pg.mkPen(self.widget.theme.muted)))
         at = (rows[:, 0] - start_s) / unit_s
+        share_x((self._gain, self._lines), at)
         _draw(self._gain, at, rows[:, 1:], self.widget.theme.curve)
         for place, line in enumerate(snapshot.lines[:MOST_LINES]):
             self._draw_line(line.name, _rows(line.points), start_s, unit_s, place)
@@ -117,7 +117,6 @@ class RatesPanel:
         for plot in self._plots:
             plot.getAxis("left").setWidth(AXIS_WIDTH_PX)
         for plot in self._plots[:-1]:
-            plot.setXLink(self._plots[-1])
             plot.getAxis("bottom").setStyle(showValues=False)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -128,6 +127,7 @@ class RatesPanel:
             return
         unit, unit_s = time_unit(float(np.ptp(samples[:, 0])))
         ago = (samples[:, 0] - samples[-1, 0]) / unit_s
+        share_x(self._plots, ago)
         self._plots[-1].getAxis("bottom").setLabel(f"time before the newest snapshot ({unit})")
         for curve, values in zip(self._curves, samples[:, 1:].T, strict=True):
             known = np.isfinite(values)

@@ -30,6 +30,7 @@ KEYS: Final = {
     "1 to 7": "turn to a page",
     "M": "next EMF map: since start, relative, superpixels, adaptive, last seconds",
     "L": "lock the colour levels of all maps, or let them follow",
+    "B": "borders of masked pixels, or none",
     "Left, Right": "earlier exposures, and back",
     "Home": "back to what is going on now",
     "T": "dark or light",
@@ -168,6 +169,7 @@ class MonitorWindow(QMainWindow):
         actions: dict[str, Callable[[], object]] = {
             "M": self._next_mode,
             "L": self._toggle_lock,
+            "B": self._toggle_borders,
             "Left": lambda: self.view.footer.step(-1),
             "Right": lambda: self.view.footer.step(1),
             "Home": lambda: self.view.footer.go_to_present(),
@@ -190,6 +192,9 @@ class MonitorWindow(QMainWindow):
 
     def _toggle_lock(self) -> None:
         self.view.context.choose(locked=not self.view.context.locked)
+
+    def _toggle_borders(self) -> None:
+        self.view.context.choose(outlined=not self.view.context.outlined)
 
     def _toggle_full_screen(self) -> None:
         self.showNormal() if self.isFullScreen() else self.showFullScreen()

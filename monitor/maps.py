@@ -10,10 +10,12 @@ from hexlive.monitor.card import Card
 from hexlive.monitor.context import MODES, Context
 from hexlive.monitor.mapview import MapView
 from hexlive.monitor.numbers import NONE, brief, duration, mean_emf, with_sigma
+from hexlive.reconstruct.compton import peak_kev
 from hexlive.reconstruct.emf import REASONS
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import MapView as Pair
 
+MINUS: Final = "measured − geometry (keV)"
 MASKED: Final = REASONS.index("masked")
 PERCENT: Final = 100.0
 SIGMA_PER_MAD: Final = 1.4826  # of a normal distribution
@@ -92,7 +94,7 @@ class EmfMap:
             1.0 if relative else None,
             snapshot.emf.shape,
         )
-        self._view.outline(masked(snapshot))
+        self._view.outline(masked(snapshot) if self._context.outlined else None)
         self.widget.say(_mean(snapshot, mode), _explained(snapshot, mode))
         self.widget.keep(emf=pair.value, emf_sigma=pair.sigma)
 
@@ -202,48 +204,70 @@ class HitsMap:
         self.widget = Card(context.theme, "Hits", hint)
         self._context = context
         self._view = MapView(self.widget, "cividis", "hits", axes=False)
+        self._snapshot: Snapshot | None = None
+        context.changed.connect(self._again)
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the hits and count the pixels that have none."""
-        hits = snapshot.hits
+        self._snapshot, hits = snapshot, snapshot.hits
         self._view.draw(hits, self._context)
-        self._view.outline(masked(snapshot))
+        self._view.outline(masked(snapshot) if self._context.outlined else None)
         hidden = masked(snapshot)
         dead = int((hits == 0).sum()) - (0 if hidden is None else int((hits == 0)[hidden].sum()))
         n_masked = 0 if hidden is None else int(hidden.sum())
         self.widget.say(f"{dead:,} dead, {n_masked:,} masked" if hits.any() else "no hits yet")
         self.widget.keep(hits=hits)
 
+    def _again(self) -> None:
+        if self._snapshot is not None:
+            self.show(self._snapshot)
 
-class ResidualMap:
+
+class PeakMap:
     """Measured Compton peak minus that of the geometry: a slope means a wrong angle map."""
 
     def __init__(self, context: Context) -> None:
         hint = (
-            "Median energy inside the Compton windows minus the peak that the geometry gives; "
-            "colours around the median of the map, since shared charge moves all pixels alike. "
-            "Above: the median, with the uncertainty that the scatter of the pixels gives it. "
-            "A slope or a step: check axis offset, sign, or calibration."
+            "Median energy inside the Compton windows, minus the peak that the geometry gives or "
+            "as it is; minus the geometry in colours around the median of the map, since shared "
+            "charge moves all pixels alike. A slope or a step: check axis offset, sign, or "
+            "calibration. Above: the median, with the uncertainty that the scatter of the pixels "
+            "gives it."
         )
-        self.widget = Card(context.theme, "Compton peak residual", hint)
+        self.widget = Card(context.theme, "Compton peak", hint)
         self._context = context
-        self._view = MapView(self.widget, "viridis", "measured − geometry (keV)", axes=False)
+        self._view = MapView(self.widget, "viridis", MINUS, axes=False)
+        self._kinds = QComboBox()
+        self._kinds.addItems(["− geometry", "measured"])
+        self._kinds.activated.connect(self._again)
+        self.widget.control(self._kinds)
+        self._snapshot: Snapshot | None = None
 
     def show(self, snapshot: Snapshot) -> None:
-        """Draw the difference and say what is typical."""
-        residual = snapshot.peak_residual_kev
+        """Draw one of both where the pixel has an EMF, and say what is typical."""
+        self._snapshot, residual = snapshot, snapshot.peak_residual_kev
         if residual is None or residual.size == 0:
             self._view.draw(np.empty((0, 0)), self._context)
             self.widget.say(NONE)
             return
+        geometry = peak_kev(np.radians(snapshot.theta_deg), snapshot.incident_kev)
+        centre = (residual + geometry).astype(np.float32)
+        minus = self._kinds.currentIndex() == 0
         seen = np.isfinite(residual) & np.isfinite(snapshot.emf)
-        usual = float(np.median(residual[seen])) if seen.any() else 0.0
-        drawn = np.where(seen, residual, np.float32("nan"))
-        self._view.draw(drawn, self._context, snapshot.compton_counts, centre=usual)
-        sigma = median_sigma(residual[seen]) if seen.any() else None
+        drawn = np.where(seen, residual if minus else centre, np.float32("nan"))
+        usual = float(np.median(drawn[seen])) if seen.any() else None
+        sigma = median_sigma(drawn[seen]) if seen.any() else None
+        self._view.label(MINUS if minus else "Compton peak (keV)")
+        around = (usual or 0.0) if minus else None
+        self._view.draw(drawn, self._context, snapshot.compton_counts, centre=around)
         said = f"{with_sigma(usual, sigma, percent=False)} keV"
-        self.widget.say(said if seen.any() else NONE)
-        self.widget.keep(peak_residual_kev=residual)
+        self.widget.say(NONE if usual is None else said)
+        self.widget.keep(peak_residual_kev=residual, peak_kev=centre)
+
+    def _again(self) -> None:
+        self._view.release()
+        if self._snapshot is not None:
+            self.show(self._snapshot)
 
 
 def median_sigma(values: NDArray[Any]) -> float:

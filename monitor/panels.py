@@ -9,9 +9,9 @@ from typing import Final, NamedTuple, Protocol
 from hexlive.monitor.card import Card
 from hexlive.monitor.compare import ComparePanel
 from hexlive.monitor.context import Context
-from hexlive.monitor.cycling import CyclingPanel
+from hexlive.monitor.cycling import CyclingPanel, cycling_with_charge
 from hexlive.monitor.health import DriftPanel, LogPanel, RatesPanel
-from hexlive.monitor.maps import CountsMap, EmfMap, HitsMap, ResidualMap, SigmaMap
+from hexlive.monitor.maps import CountsMap, EmfMap, HitsMap, PeakMap, SigmaMap
 from hexlive.monitor.parts import ComponentProfiles, ComponentSpectra, RegionSpectra
 from hexlive.monitor.profile import ProfilePanel
 from hexlive.monitor.slices import CtPanel, LinkedSlices
@@ -62,7 +62,7 @@ PAGES: Final[dict[str, dict[Make, Place]]] = {
         EmfMap: Place(0, 0, 2, 16),
         SigmaMap: Place(0, 16, 1, 10),
         CountsMap: Place(0, 26, 1, 10),
-        ResidualMap: Place(1, 16, 1, 10),
+        PeakMap: Place(1, 16, 1, 10),
         HitsMap: Place(1, 26, 1, 10),
     },
     "Spectra": {
@@ -79,7 +79,7 @@ PAGES: Final[dict[str, dict[Make, Place]]] = {
     },
     "Cell": {
         TrendPanel: Place(0, 0, 3, 21),
-        CyclingPanel: Place(0, 21, 3, 15),
+        cycling_with_charge: Place(0, 21, 3, 15),
         StatesTable: Place(3, 0, 2, 36),
     },
     "Compare": {
@@ -97,7 +97,7 @@ PAGES: Final[dict[str, dict[Make, Place]]] = {
 # What these show changes with the counts only, so between two exposures there is nothing to draw.
 COUNTED: Final = frozenset(
     {
-        EmfMap, SigmaMap, CountsMap, ResidualMap, HitsMap, SpectrumPanel, ProfilePanel,
+        EmfMap, SigmaMap, CountsMap, PeakMap, HitsMap, SpectrumPanel, ProfilePanel,
         WindowSpectrum, WindowMap, RegionSpectra, ComponentSpectra, ComponentProfiles,
     }
 )  # fmt: skip

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QLabel
 
 from hexlive.monitor.card import Card
 from hexlive.monitor.context import Context
-from hexlive.monitor.slices import SliceView
+from hexlive.monitor.slice_view import SliceView
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import CtView
 

@@ -10,7 +10,7 @@ from hexlive.monitor.context import Context
 from hexlive.monitor.levels import balanced_levels, robust_levels, thinned
 from hexlive.monitor.mapview import BAR_AXIS_PX, BAR_PX, DIVERGING
 from hexlive.monitor.numbers import with_sigma
-from hexlive.monitor.slices import SliceView
+from hexlive.monitor.slice_view import SliceView
 from hexlive.monitor.words import roughness
 from hexlive.stream.model import Snapshot
 from hexlive.stream.views import CtView

@@ -20,6 +20,8 @@ from hexlive.stream.model import Snapshot
 from hexlive.stream.views import BandsView
 
 WINDOW_ALPHA: Final = 70
+ROI_PX: Final = 3
+HOVER_PX: Final = 5
 START_FRACTION: Final = 0.25  # of the map lies on each side of the first ROI
 
 
@@ -80,7 +82,9 @@ class WindowMap:
         self.widget = Card(context.theme, "Window map", hint)
         self._context = context
         self._view = MapView(self.widget, "cividis", "counts")
-        self._roi: Any = pg.RectROI((0, 0), (1, 1), pen=pg.mkPen("w", width=CURVE_WIDTH_PX))
+        colour = context.theme.regions[-1]  # neither yellow nor blue, as the map is
+        pens = {"pen": pg.mkPen(colour, width=ROI_PX), "hoverPen": pg.mkPen(colour, width=HOVER_PX)}
+        self._roi: Any = pg.RectROI((0, 0), (1, 1), **pens)
         self._roi.sigRegionChanged.connect(self._moved)
         self._roi.hide()
         self._view.plot.addItem(self._roi, ignoreBounds=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QPixmap
+from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -87,8 +87,12 @@ class Session:
         return before, self.window.view.context.roi
 
     def picture(self, name: str) -> None:
-        """Keep what is on the screen."""
-        assert self._grab(self.window).save(str(self._folder / f"{name}.png"))
+        """Keep what is on the screen, once it changes no more."""
+        before, image = QImage(), self._grab(self.window).toImage()
+        while image != before:
+            QTest.qWait(SETTLE_MS)
+            before, image = image, self._grab(self.window).toImage()
+        assert image.save(str(self._folder / f"{name}.png"))
 
 
 def drive(folder: Path, grab: Grab, snapshot: Snapshot) -> None:

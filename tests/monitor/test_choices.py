@@ -19,6 +19,7 @@ from hexlive.monitor.mapview import border
 from hexlive.monitor.theme import DARK
 from hexlive.monitor.window import Screen
 from hexlive.monitor.windows import WindowMap, WindowSpectrum, pixels, roi_counts, window_bands
+from hexlive.reconstruct.emf import REASONS
 from hexlive.stream.model import Snapshot
 
 
@@ -114,6 +115,19 @@ def test_the_border_of_one_pixel_is_its_four_sides() -> None:
     assert (x.min(), x.max(), y.min(), y.max()) == (3, 4, 2, 3)
 
 
+def test_borders_of_masked_pixels_come_and_go(
+    qtbot: QtBot, context: Context, snapshot: Snapshot
+) -> None:
+    panel = EmfMap(context)
+    qtbot.addWidget(panel.widget)
+    mask = np.zeros(snapshot.emf.shape, np.uint8)
+    mask[3, 4] = REASONS.index("masked")
+    panel.show(replace(snapshot, undefined=mask))
+    for outlined in (False, True):
+        context.choose(outlined=outlined)
+        assert (panel._view._masked is not None) == outlined
+
+
 def test_an_earlier_exposure_can_be_looked_at_and_left(qtbot: QtBot, snapshot: Snapshot) -> None:
     screen = Screen()
     qtbot.addWidget(screen)
@@ -172,7 +186,10 @@ def test_keys_turn_pages_and_change_the_theme(
     assert window.view.page == "Spectra"
     qtbot.keyClick(window, Qt.Key.Key_M)
     assert window.view.context.mode == "relative"
+    qtbot.keyClick(window, Qt.Key.Key_B)
+    assert not window.view.context.outlined
     qtbot.keyClick(window, Qt.Key.Key_T)
+    assert not window.view.context.outlined
     assert (window.view.theme.background, window.view.page) == ("#e8ebef", "Spectra")
     window.close()
     again = MonitorWindow(make_mailbox(snapshot), settings)

@@ -12,9 +12,10 @@ from pytestqt.qtbot import QtBot
 
 from hexlive.monitor.compare import ComparePanel
 from hexlive.monitor.context import Context
-from hexlive.monitor.cycling import CyclingPanel, time_unit
-from hexlive.monitor.maps import CountsMap, EmfMap, HitsMap, ResidualMap, SigmaMap, median_sigma
-from hexlive.monitor.numbers import decimals, mean_emf
+from hexlive.monitor.cycling import CyclingPanel, cycling_with_charge, time_unit
+from hexlive.monitor.health import DriftPanel, RatesPanel
+from hexlive.monitor.maps import CountsMap, EmfMap, HitsMap, PeakMap, SigmaMap, median_sigma
+from hexlive.monitor.numbers import decimals, mean_emf, with_sigma
 from hexlive.monitor.panels import PAGES, Make, Panel
 from hexlive.monitor.profile import ProfilePanel
 from hexlive.monitor.slices import CtPanel, LinkedSlices
@@ -348,6 +349,22 @@ def test_uncertainties_have_two_digits(
     assert decimals(0.0041) == 4
 
 
+@pytest.mark.parametrize("make", [CyclingPanel, cycling_with_charge, RatesPanel, DriftPanel])
+def test_plots_above_each_other_have_the_same_time_from_the_first_on(
+    qtbot: QtBot, snapshot: Snapshot, make: Make
+) -> None:
+    """Before they have a place on the screen, where linked axes go astray."""
+    context = Context(DARK)
+    panel = make(context)
+    qtbot.addWidget(panel.widget)
+    context.history.take(replace(snapshot, created_s=snapshot.created_s - 90.0))
+    context.history.take(snapshot)
+    panel.show(snapshot)
+    panel.widget.resize(*SIZE)
+    panel.widget.grab()
+    assert len({tuple(plot.viewRange()[0]) for plot in items(panel, pg.PlotItem)}) == 1
+
+
 def test_a_mark_stands_where_it_was_set(qtbot: QtBot, snapshot: Snapshot) -> None:
     panel = shown(qtbot, CyclingPanel(Context(DARK)), snapshot)
     (line,) = panel._marks._lines
@@ -405,7 +422,7 @@ def test_the_table_of_states_has_an_uncertainty_wherever_one_is_known(snapshot: 
 def test_the_residual_is_a_median_with_its_uncertainty(qtbot: QtBot, snapshot: Snapshot) -> None:
     noise = np.random.default_rng(2).normal(-0.002, 0.4, snapshot.emf.shape).astype(np.float32)
     n_seen = int(np.isfinite(snapshot.emf).sum())
-    panel = shown(qtbot, ResidualMap(Context(DARK)), replace(snapshot, peak_residual_kev=noise))
+    panel = shown(qtbot, PeakMap(Context(DARK)), replace(snapshot, peak_residual_kev=noise))
     sigma = median_sigma(noise[np.isfinite(snapshot.emf)])
     assert sigma == pytest.approx(0.4 * np.sqrt(np.pi / 2 / n_seen), rel=0.05)
     assert f"± {sigma:.4f} keV" in words(panel)
@@ -444,8 +461,44 @@ def test_cursors_are_shown_with_the_slices(qtbot: QtBot, snapshot: Snapshot) -> 
     assert all(line.isVisible() for _, line in panel._lines)
 
 
+def test_the_peak_is_drawn_as_measured_too(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = shown(qtbot, PeakMap(Context(DARK)), snapshot)
+    panel._kinds.setCurrentIndex(1)
+    panel._again()
+    drawn = panel._view._image.image
+    seen = np.isfinite(snapshot.emf)
+    np.testing.assert_allclose(drawn[seen], 93.87377 + snapshot.peak_residual_kev[seen], atol=1e-4)
+    assert panel._view._bar.getAxis("right").labelText == "Compton peak (keV)"
+    assert " ± " in words(panel)
+
+
+def test_the_roi_of_a_slice_has_its_mean_and_scatter(qtbot: QtBot, snapshot: Snapshot) -> None:
+    panel = shown(qtbot, LinkedSlices(Context(DARK)), snapshot)
+    assert "ROI" not in panel.widget._caption.said
+    panel._roi.box.setChecked(True)
+    corner, size = panel._roi._rectangle.pos(), panel._roi._rectangle.size()
+    pixel_um = snapshot.ct.pixel_um
+    left, top = round(corner.x() / pixel_um), round(corner.y() / pixel_um)
+    end = round((corner.x() + size.x()) / pixel_um)
+    within = snapshot.ct.xy[top : top + end - left, left:end]
+    expected = with_sigma(float(within.mean()), float(within.std()), percent=False)
+    assert panel.widget._caption.said.endswith(f"ROI {expected}")
+    panel._roi._rectangle.setPos(-1e9, 0)
+    assert panel.widget._caption.said.endswith("ROI: outside")
+    panel._roi.box.setChecked(False)
+    assert "ROI" not in panel.widget._caption.said
+
+
+def test_the_charge_is_a_curve_of_its_own_on_the_page_of_the_cell(
+    qtbot: QtBot, snapshot: Snapshot
+) -> None:
+    panel = shown(qtbot, cycling_with_charge(Context(DARK)), snapshot)
+    charge_mah = [1e3 * row[3] for row in snapshot.cycler]
+    np.testing.assert_allclose(panel._curves[2].yData, charge_mah)
+
+
 def test_colours_of_every_map_have_a_unit(qtbot: QtBot, snapshot: Snapshot) -> None:
-    for make in (EmfMap, SigmaMap, CountsMap, ResidualMap, HitsMap):
+    for make in (EmfMap, SigmaMap, CountsMap, PeakMap, HitsMap):
         panel = shown(qtbot, make(Context(DARK)), snapshot)
         assert panel._view._bar.getAxis("right").labelText
 

@@ -164,6 +164,7 @@ def test_a_run_that_is_killed_again_and_again_counts_what_survives_once(
     code, said = running.wait(PATIENCE_S)
     assert code == 0, said
     detector.close()
+    assert any("interrupted" in text for text in running.watch.log)
 
     with h5py.File(running.result) as file:
         entry = file["entry"]
