@@ -35,6 +35,8 @@ SUITES: Final = {
 }
 ALIASES: Final = {"reconstruction": "reconstruct"}
 JSON_FILE: Final = Path("bench.json")
+# What can be wrong with one suite, or with the machine; the others are measured all the same.
+FAULTS: Final = (ValueError, RuntimeError, OSError, subprocess.SubprocessError)
 EPILOG: Final = "Example: hexlive bench kernels --json kernels.json --compare before.json"
 
 
@@ -58,7 +60,7 @@ def main() -> None:
         _run(sys.argv[1:])
     except KeyboardInterrupt:
         sys.exit("hexlive: Interrupted.")
-    except (ValueError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+    except FAULTS as error:
         sys.exit(f"hexlive: {error}")
 
 
@@ -77,12 +79,7 @@ def _run(words: list[str]) -> None:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.touch()  # a place that cannot be written to is said before the measurement
-    records: dict[str, Any] = {}
-    for name, suite in suites.items():
-        began_s = time.monotonic()
-        table = suite.run(options)
-        records[name] = table.record() | {"seconds": round(time.monotonic() - began_s, 1)}
-        print(table.text(), end="\n\n", flush=True)
+    records, failed = _measured(suites, options)
     for sentence in absent:
         print(sentence)
     document = _document(records)
@@ -90,6 +87,27 @@ def _run(words: list[str]) -> None:
         print(compared(before, document).text())
     if options.json:
         options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if failed:
+        raise RuntimeError(" ".join(failed))
+
+
+def _measured(
+    suites: dict[str, Suite], options: argparse.Namespace
+) -> tuple[dict[str, Any], list[str]]:
+    """The records of the suites, whose tables are printed; and a sentence on each that failed."""
+    records, failed = {}, []
+    for name, suite in suites.items():
+        began_s = time.monotonic()
+        try:
+            table = suite.run(options)
+        except FAULTS as error:
+            if len(suites) == 1:
+                raise
+            failed.append(f"The suite {name} failed: {error}")
+            continue
+        records[name] = table.record() | {"seconds": round(time.monotonic() - began_s, 1)}
+        print(table.text(), end="\n\n", flush=True)
+    return records, failed
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -54,6 +54,19 @@ def test_a_suite_that_cannot_run_is_left_out_of_all_and_said(bench) -> None:
     assert ended == "hexlive: The suite elsewhere needs not_installed, which is not installed."
 
 
+def test_a_suite_that_fails_is_said_and_the_others_are_written(bench, monkeypatch) -> None:
+    def run(options: Namespace) -> Table:
+        raise RuntimeError("There was no wind.")
+
+    fails = SimpleNamespace(QUICK={}, add_options=lambda parser: None, run=run)
+    monkeypatch.setitem(sys.modules, "fails", fails)
+    monkeypatch.setattr(app, "SUITES", {"fails": "fails", "here": "here"})
+    ended, said = bench("--json")
+    assert ended == "hexlive: The suite fails failed: There was no wind."
+    assert "Here" in said
+    assert list(json.loads(Path("bench.json").read_text())["suites"]) == ["here"]
+
+
 def test_figures_are_compared_with_those_of_an_earlier_file(bench) -> None:
     bench("here", "--length", 10, "--json", "old.json")
     ended, said = bench("here", "--length", 25, "--compare", "old.json")
