@@ -73,7 +73,7 @@ def shrink(path: Path) -> None:
     """
     with Image.open(path) as image:
         few = image.convert("RGB").quantize(
-            256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            256, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
         )
     few.save(path, optimize=True)
 

@@ -24,6 +24,7 @@ SYMBOL_PX: Final = 6
 MILLI: Final = 1e-3
 AXIS_WIDTH_PX: Final = 88
 MOST_LINES: Final = 8
+NO_BACKLOG: Final = "no backlog: these frames do not come as they are taken"
 NOTHING: Final = "Nothing so far: no alarm, no doubt, no note."
 
 
@@ -132,7 +133,8 @@ class RatesPanel:
         for curve, values in zip(self._curves, samples[:, 1:].T, strict=True):
             known = np.isfinite(values)
             curve.setData(ago[known], values[known])
-        self.widget.say(f"{samples[-1, 1]:,.0f} frames/s")
+        timed = np.isfinite(samples[:, 2]).any()
+        self.widget.say(f"{samples[-1, 1]:,.0f} frames/s", "" if timed else NO_BACKLOG)
         names = ("time_s", "rate_hz", "backlog_ms", "occupancy_percent")
         self.widget.keep(**dict(zip(names, samples.T, strict=True)))
 

@@ -434,6 +434,16 @@ def test_before_the_first_frame_no_pixel_is_called_dead(qtbot: QtBot, snapshot: 
     assert panel._view._bar.levels() == (0, 1)
 
 
+def test_an_empty_plot_of_the_backlog_is_explained(qtbot: QtBot, snapshot: Snapshot) -> None:
+    context = Context(DARK)
+    said = []
+    for backlog_ms in (None, 41.0):
+        health = replace(snapshot.health, backlog_ms=backlog_ms)
+        context.history.take(replace(snapshot, health=health))
+        said.append(words(shown(qtbot, RatesPanel(context), snapshot)))
+    assert ["no backlog" in text for text in said] == [True, False]
+
+
 @pytest.mark.parametrize("make", PANELS)
 def test_a_panel_without_data_says_so(qtbot: QtBot, make: Make) -> None:
     panel = make(Context(DARK))
