@@ -167,9 +167,11 @@ class LiveLeg:
 
         def note(done: "Future[Answer]") -> None:
             known_s = time.monotonic()
-            if not failed(done) and done.result().slices:
+            if failed(done):
+                return
+            slices, centre_px, *_ = done.result()
+            if slices and centre_px is not None:
                 self._due_s = known_s + max(self._live.interval_s, PAUSE * (known_s - began_s))
-                slices, centre_px = done.result()[:2]
                 self._news.append(SliceNews(slices, centre_px, known_s, stage))
 
         call.add_done_callback(note)

@@ -26,6 +26,7 @@ PROJECTION, FLAT, DARK, INVALID = 0, 1, 2, 3
 # Of an HDF5 chunk: volumes are made a few detector rows at a time, and whatever shares a chunk with
 # these rows is unpacked for nothing.
 BAND_BYTES: Final = 1 << 18
+NO_PIXEL_SIZE: Final = "The scan does not say its pixel size, so tomography.pixel_um was taken."
 UM_PER_UNIT: Final = {
     unit: um
     for um, units in {
@@ -122,7 +123,7 @@ def _data_exchange(exchange: h5py.Group, path: Path) -> Scan:
     usable = np.flatnonzero(np.isfinite(angles_deg[:n]))
     if not usable.size:
         raise FormatError(f"{path} holds no projections with an angle.")
-    notes = []
+    notes = [NO_PIXEL_SIZE]
     if n_invalid := n - len(usable):
         notes.append(f"{n_invalid} of {n} images have no angle and were left out.")
     if n_lost := max(len(data), len(angles_deg)) - n:
@@ -146,7 +147,7 @@ def _degrees(angle: h5py.Dataset) -> NDArray[np.float64]:
 def _pixel_um(dataset: h5py.Dataset | None) -> tuple[float | None, list[str]]:
     """In um, and a sentence where it cannot be used; NeXus says metres where there is no unit."""
     if dataset is None:
-        return None, []
+        return None, [NO_PIXEL_SIZE]
     unit = str(dataset.attrs.get("units", "") or "m").strip().lower()
     per_unit_um = UM_PER_UNIT.get(unit, UM_PER_UNIT.get(unit.removesuffix("s")))
     value = float(np.ravel(dataset[()])[0]) if dataset.size == 1 else nan

@@ -74,7 +74,8 @@ class LiveVolume(LiveSlices):
 
     def _fine(self, cut: Any) -> NDArray[np.float32]:
         """Attenuation per pixel of the detector."""
-        return self.on_host(cut).repeat(SIDE_PX, 0).repeat(SIDE_PX, 1) / np.float32(SIDE_PX)
+        fine = self.on_host(cut).repeat(SIDE_PX, 0).repeat(SIDE_PX, 1)
+        return np.asarray(fine / SIDE_PX, np.float32)
 
 
 def needed_bytes(geometry: Geometry, rows: int, n_images: int) -> int:

@@ -17,7 +17,7 @@ from hexlive.reconstruct.ct.live_volume import LiveVolume
 from hexlive.reconstruct.ct.tomography import TomographySettings
 from hexlive.stream import live_slice
 from hexlive.stream.ct import TomographyReducer
-from hexlive.stream.live_slice import LiveScanSettings
+from hexlive.stream.live_slice import LiveLeg, LiveScanSettings
 from hexlive.stream.model import AnyMessage, Projections, ScanEnd, ScanStart
 from hexlive.stream.views import CtView
 from hexlive.stream.volumes import opened_volume
@@ -69,13 +69,20 @@ def scan() -> Iterator[AnyMessage]:
 
 
 @pytest.fixture
-def views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[CtView]]:
+def workers() -> tuple[Here, Here]:
+    return Here(), Here()
+
+
+@pytest.fixture
+def views(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: tuple[Here, Here]
+) -> Callable[..., list[CtView]]:
     """Where a scan stands after each message, and at its end."""
     monkeypatch.setattr(live_slice, "PAUSE", 0.0)
 
     def run(**settings: Any) -> list[CtView]:
         chosen = replace(SETTINGS, **settings)
-        live, workers = LiveScanSettings(interval_s=0.0), (Here(), Here())
+        live = LiveScanSettings(interval_s=0.0)
         reducer = TomographyReducer(chosen, tmp_path / "run.nxs", live, workers)
         seen = []
         for message in scan():
@@ -96,9 +103,10 @@ def volume_slices(tmp_path: Path) -> tuple[NDArray[np.float32], NDArray[np.float
 
 @pytest.mark.usefixtures("numpy_as_cupy")
 def test_three_slices_are_shown_while_the_scan_runs_and_at_its_end(
-    views: Callable[..., list[CtView]], tmp_path: Path
+    views: Callable[..., list[CtView]], workers: tuple[Here, Here], tmp_path: Path
 ) -> None:
     seen = views()
+    assert "preview_file" not in workers[1].calls
     running = [view for view in seen if view.status == "collecting" and view.xz is not None]
     assert running
     assert running[0].xy is not None
@@ -119,11 +127,15 @@ def test_three_slices_are_shown_while_the_scan_runs_and_at_its_end(
 def test_a_gpu_that_fills_up_costs_the_cuts_and_not_the_slice(
     views: Callable[..., list[CtView]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tried = []
+
     def full(self: LiveVolume, *, finish: bool) -> dict[str, Any]:
+        tried.append(self)
         raise MemoryError("Out of memory allocating 1 byte.")
 
     monkeypatch.setattr(LiveVolume, "cuts", full)
     seen = views()
+    assert len(tried) == 1
     assert "There are no live slices along the axis: Out of memory" in seen[-1].note
     assert list(seen[-1].delays_s) == ["slice", "volume", "metrics"]
     assert all(view.xz is None for view in seen if view.volume_file is None)
@@ -145,6 +157,7 @@ def test_a_gpu_that_is_too_small_is_said(
 )
 def test_without_a_gpu_images_are_not_even_halved(
     views: Callable[..., list[CtView]],
+    workers: tuple[Here, Here],
     monkeypatch: pytest.MonkeyPatch,
     settings: dict[str, Any],
     there: bool,
@@ -155,7 +168,22 @@ def test_without_a_gpu_images_are_not_even_halved(
     monkeypatch.setattr(live_slice, "halved", never)
     monkeypatch.setattr(live_slice, "find_spec", lambda _: there or None)
     last = views(**settings)[-1]
+    assert "preview_file" in workers[1].calls
     assert (last.status, list(last.delays_s)) == ("done", ["slice", "volume", "metrics"])
+
+
+def test_nothing_is_asked_for_once_a_scan_is_over() -> None:
+    start, batch, *_ = scan()
+    assert isinstance(start, ScanStart)
+    assert isinstance(batch, Projections)
+    worker, settings = Here(), replace(SETTINGS, engine="numba")
+    leg = LiveLeg(worker, start, settings, LiveScanSettings(interval_s=0.0), CENTRE_PX)
+    leg.add(batch)
+    leg.finish()
+    while leg.busy:
+        leg.advance()
+    leg.advance()
+    assert worker.calls == ["begin", "keep", "finish", "finish_cuts"]
 
 
 def test_cupy_without_a_gpu_leaves_the_slice_of_the_row(

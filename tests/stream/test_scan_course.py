@@ -56,6 +56,7 @@ def path(tmp_path: Path) -> Path:
             flats=beam,
             darks=np.zeros_like(beam),
             angles_deg=angles_deg,
+            pixel_um=3.0,
         ),
     )
     return tmp_path / "scan.nxs"
