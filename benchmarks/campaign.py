@@ -142,8 +142,8 @@ def _bounds(file: Path, n_frames: int, timings: Timings, add_s: float) -> list[s
         f"Bound by the machine that asks: it takes {add_s:.3f} s for the counts of a batch of "
         f"{BATCH_FRAMES:,} frames, which keeps {asking:,.0f} workers busy.",
         f"Bound by the disk: this one hands out {disk_mb_per_s:,.0f} MB/s of a file that is not in "
-        f"memory, enough for {disk_mb_per_s / worker_mb_per_s:,.0f} workers.",
-        f"Bound by the network: 10 Gb/s are enough for {NETWORK_MB_PER_S / worker_mb_per_s:,.0f} "
+        f"memory, enough for {disk_mb_per_s / worker_mb_per_s:,.1f} workers.",
+        f"Bound by the network: 10 Gb/s are enough for {NETWORK_MB_PER_S / worker_mb_per_s:,.1f} "
         "workers (computed, not measured).",
     ]
 

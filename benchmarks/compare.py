@@ -11,6 +11,7 @@ from hexlive.benchmarks.turns import NOISY_PERCENT
 Document = dict[str, Any]
 Key = tuple[object, ...]
 PERCENT: Final = 100.0
+SPREAD: Final = "spread_percent"  # how steady a measurement was is no figure of what was measured
 COLUMNS: Final = (
     Column(key="suite", heading="suite"),
     Column(key="row", heading="of"),
@@ -51,7 +52,8 @@ def _compared_suite(suite: str, before: Document, now: Document) -> Iterator[dic
     noise_percent = max(NOISY_PERCENT, _noise(before), _noise(now))
     for key, row in _keyed(now):
         for column in now["columns"]:
-            name = column["key"]
+            if (name := column["key"]) == SPREAD:
+                continue
             old, new = known.get(key, {}).get(name), row.get(name)
             if _given(column, new) or not isinstance(old, int | float) or new is None or not old:
                 continue

@@ -14,11 +14,12 @@ TABLE = Table(
         Column(key="program", heading="program"),
         Column(key="size", heading="size", unit="px", given=True),
         Column(key="rate_hz", heading="rate", unit="frames/s"),
+        Column(key="spread_percent", heading="spread", unit="%"),
     ),
     rows=[
-        {"program": "a", "size": 1.0, "rate_hz": 100.0},
-        {"program": "a", "size": 2.0, "rate_hz": 200.0},
-        {"program": "b", "size": 1.0, "rate_hz": None},
+        {"program": "a", "size": 1.0, "rate_hz": 100.0, "spread_percent": 2.0},
+        {"program": "a", "size": 2.0, "rate_hz": 200.0, "spread_percent": 3.0},
+        {"program": "b", "size": 1.0, "rate_hz": None, "spread_percent": None},
     ],
     spreads_percent=[4.0, None],
 )
@@ -31,6 +32,7 @@ def document(**machine: object) -> dict[str, Any]:
 def changed(factor: float, noise_percent: float = 0.0) -> dict[str, Any]:
     new = copy.deepcopy(document())
     new["suites"]["one"]["rows"][1]["rate_hz"] *= factor
+    new["suites"]["one"]["rows"][1]["spread_percent"] *= 5  # is no figure
     new["suites"]["one"]["noise_percent"] = noise_percent
     return new
 
