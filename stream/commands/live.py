@@ -87,24 +87,29 @@ def run(
         stop_on_signals() as stop,
         closing(ProgressSink()) as progress,
     ):
-        checkpoint = CheckpointFolder(outputs.result)
-        if fresh and (aside := checkpoint.move_aside()):
-            say(f"the checkpoint of an earlier run is kept as {aside}")
-        say(f"listening on {source.address}; Ctrl-C ends the run")
-        if outputs.result.exists():
-            say(f"{outputs.result} is there, and is replaced when this run ends")
         outcome = run_session(
             source,
             config,
             maps,
             outputs,
             device=device,
-            checkpoint=checkpoint,
+            checkpoint=_begun(source.address, outputs.result, fresh=fresh),
             stop=stop,
             progress=progress,
             on_publish=lambda address: say(f"publishing on {address}"),
         )
     conclude(outcome, outputs)
+
+
+def _begun(address: str, result: Path, *, fresh: bool) -> CheckpointFolder:
+    """Say where a run listens; the checkpoint of its result, empty where it is to start anew."""
+    checkpoint = CheckpointFolder(result)
+    if fresh and (aside := checkpoint.move_aside()):
+        say(f"the checkpoint of an earlier run is kept as {aside}")
+    say(f"listening on {address}; Ctrl-C ends the run")
+    if result.exists():
+        say(f"{result} is there, and is replaced when this run ends")
+    return checkpoint
 
 
 def record(

@@ -1,6 +1,7 @@
 """The cross-section, the efficiency of the sensor, and the electron density of Eq. 1."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +106,18 @@ def test_electron_density_is_nan_without_counts_and_absent_without_a_flux():
     assert density is not None
     assert np.isnan(density).all()
     assert electrons_per_mm3(windows(5.0, 5.0), *arguments, DensitySettings()) is None
+
+
+def test_a_higher_sheet_and_a_wider_pinhole_mean_fewer_electrons_per_count():
+    counts = windows(900.0, 500.0)
+
+    def found(**beam):
+        density = electrons_per_mm3(counts, 60.0, 0.25, SETTINGS, replace(BEAM, **beam))
+        assert density is not None
+        return density[0]
+
+    np.testing.assert_allclose(found(sheet_height_mm=3 * BEAM.sheet_height_mm), found() / 3)
+    np.testing.assert_allclose(found(pinhole_mm=2 * BEAM.pinhole_mm), found() / 4)
 
 
 def test_the_pinhole_is_smaller_where_it_is_seen_obliquely():

@@ -93,3 +93,11 @@ def test_positions_are_those_of_the_sample() -> None:
     np.testing.assert_allclose(np.diff(down, axis=0), pixel_mm)
     assert down.mean() == pytest.approx(-pixel_mm)
     assert across.mean() == pytest.approx(2 * pixel_mm)
+
+
+def test_a_pinhole_twice_as_far_from_the_sample_sees_twice_as_much_of_it() -> None:
+    near, far = (
+        sheet_position_mm(SHAPE, 0.25, ComptonSettings(pinhole_to_sheet_mm=distance_mm))
+        for distance_mm in (80.0, 160.0)
+    )
+    np.testing.assert_allclose(far, 2 * np.asarray(near))

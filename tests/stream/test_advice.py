@@ -164,9 +164,9 @@ def test_data_that_do_not_come_are_an_alarm_while_an_exposure_runs(
     clock = SimpleNamespace(monotonic=lambda: now_s[0], time=lambda: 0.0)
     monkeypatch.setattr(advice_module, "time", clock)
     running = last_report(source, config, calibration)
-    adviser = Adviser(config, lambda: "off")
+    adviser = Adviser(replace(config, advice=AdviceSettings(stale_s=2.0)), lambda: "off")
     now_s[0] += 60.0  # waited for the beginning of the exposure, which is nobody's fault
-    for wait_s, stale in ((0.0, False), (4.0, False), (2.0, True)):
+    for wait_s, stale in ((0.0, False), (1.5, False), (1.0, True)):
         now_s[0] += wait_s
         found = of("stale", adviser.review(running))
         assert (found is not None and found.change == "rising") is stale
