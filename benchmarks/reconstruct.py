@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> Table:
     for columns, n_angles in sizes:
         case = Case(columns, n_angles)
         programs, absent = _made(case)
-        notes += [note for note in absent if note not in notes]
+        notes += [note for note in dict.fromkeys(absent) if note not in notes]
         rows += _rows(case, programs, options)
         notes += [_chunks_note(case), *_block_notes(case, options.block_rows)]
     return Table(

@@ -108,7 +108,7 @@ def reconstruct(
     config_file: ConfigFile = None,
     entry: Annotated[str | None, typer.Option(help="Such as scan_0001 in a recording.")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="auto, fourier, numba, astra-cpu or astra.")
+        str | None, typer.Option(help="auto, fourier, fourier-gpu, numba, astra-cpu or astra.")
     ] = None,
     centre: Annotated[str | None, typer.Option(help="auto, or the column of the axis, px.")] = None,
     rings: Annotated[str | None, typer.Option(help="none, mean, wavelet, sorting or all.")] = None,

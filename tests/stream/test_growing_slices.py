@@ -24,7 +24,7 @@ from hexlive.stream.volumes import opened_volume
 from hexlive.stream.worker import Progress
 
 COLUMNS, ROWS, ANGLES, CENTRE_PX, FLATS, BATCH = 64, 8, 90, 32.7, 16, 16
-N_IMAGES = FLATS + ANGLES
+N_IMAGES = 2 * FLATS + ANGLES
 DISKS = Ellipses(Ellipse(1, -2, 22, 22, 0.0, 0.02), Ellipse(8, 5, 7, 5, 0.6, 0.02))
 SETTINGS = TomographySettings(centre=CENTRE_PX, rings="none", engine="fourier-gpu")
 
@@ -53,11 +53,15 @@ class Here:
 
 
 def scan() -> Iterator[AnyMessage]:
-    angles_deg = np.r_[np.zeros(FLATS), np.arange(ANGLES) * 180 / ANGLES]
-    key = np.r_[np.ones(FLATS), np.zeros(ANGLES)].astype(np.uint8)
+    """Flats before and after; in between the beam moves, by a twentieth of itself."""
+    none, half_turn = np.zeros(FLATS), np.arange(ANGLES) * 180 / ANGLES
+    angles_deg = np.r_[none, half_turn, none]
+    key = np.r_[none + 1, np.zeros(ANGLES), none + 1].astype(np.uint8)
+    spot = 0.05 * np.exp(-(((np.arange(COLUMNS) - 24) / 4) ** 2))
+    beam = 40_000 * (1 + spot * np.linspace(0, 1, N_IMAGES)[:, None, None])
     lines = DISKS.sinogram(np.deg2rad(angles_deg), CENTRE_PX, COLUMNS)[0] * (key == 0)[:, None]
     heights = np.linspace(0.8, 1.2, ROWS)[:, None]
-    counts = np.rint(40_000 * np.exp(-lines[:, None] * heights)).astype(np.uint16)
+    counts = np.rint(beam * np.exp(-lines[:, None] * heights)).astype(np.uint16)
     yield ScanStart(series="s", scan=1, rows=ROWS, columns=COLUMNS, n_images=N_IMAGES, pixel_um=5.0)
     for first in range(0, N_IMAGES, BATCH):
         part = slice(first, first + BATCH)
@@ -121,6 +125,16 @@ def test_three_slices_are_shown_while_the_scan_runs_and_at_its_end(
         assert live.shape == fine.shape
         assert np.std(live - fine) < 0.35 * np.std(fine)
         assert live.mean() == pytest.approx(fine.mean(), rel=0.05)
+
+
+def test_the_slice_at_the_end_rests_on_flats_before_and_after_as_the_volume_does(
+    views: Callable[..., list[CtView]], tmp_path: Path
+) -> None:
+    seen = views(engine="numba")
+    grown = next(view.xy for view in seen if "slice" in view.delays_s)
+    with opened_volume(tmp_path / "run_scan_0001_volume.nxs") as (volume, _):
+        fine = volume[ROWS // 2]
+    np.testing.assert_allclose(grown, fine, atol=2e-4 * fine.max())
 
 
 @pytest.mark.usefixtures("numpy_as_cupy")
