@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hexlive.benchmarks.chunked import reconstruct_in_chunks
 from hexlive.benchmarks.ellipses import Ellipses, cell
+from hexlive.benchmarks.growing import LAST_PART, seconds_to_cuts
 from hexlive.benchmarks.peak_memory import peak_bytes, reset_peak
 from hexlive.benchmarks.reconstructors import BARE, Reconstructor, makers
 from hexlive.benchmarks.table import Cell, Column, Table
@@ -243,7 +244,23 @@ def _block_notes(case: Case, n_rows: int) -> list[str]:
             f"{seconds:.3g} s with both copies; {SCAN_ROWS} rows would take "
             f"{seconds * SCAN_ROWS / n_rows:.3g} s in proportion."
         )
+        notes.append(_growing_note(case, n_rows, name))
     return notes
+
+
+def _growing_note(case: Case, n_rows: int, engine: str) -> str:
+    """What the last projections cost a volume that grows on a GPU."""
+    begin = (
+        f"{engine}, a volume of {n_rows} rows in pixels twice as wide that grows with its scan: "
+    )
+    try:
+        seconds = seconds_to_cuts(case.columns, case.n_angles, n_rows, engine)
+    except EngineUnavailableError as error:
+        return f"{begin}{error}"
+    return (
+        f"{begin}{seconds:.3g} s from the last {100 * LAST_PART:.0f} % of the projections to two "
+        f"cuts; {SCAN_ROWS} rows would take {seconds * SCAN_ROWS / n_rows:.3g} s in proportion."
+    )
 
 
 def _chunks_note(case: Case) -> str:

@@ -86,3 +86,5 @@ def test_the_benchmark_times_a_block_of_rows(numpy_as_cupy, monkeypatch):
     assert timed["fourier-gpu"] <= 1.01 * timed["numba"]
     (block,) = (note for note in table.notes if note.startswith("fourier-gpu: 9 rows of 32"))
     assert "2160 rows would take" in block
+    (growing,) = (note for note in table.notes if note.startswith("fourier-gpu, a volume of 9"))
+    assert "s from the last 5 % of the projections to two cuts" in growing
