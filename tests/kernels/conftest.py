@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from functools import partial
@@ -136,7 +137,15 @@ def compile_kernel(tmp_path_factory: pytest.TempPathFactory) -> Compile:
 @pytest.fixture(scope="session")
 def host_device(compile_kernel: Compile) -> Device:
     """The CUDA kernels on the CPU."""
-    return HostDevice({name: compile_kernel(source, name) for name, source in SOURCES.items()})
+    with ThreadPoolExecutor() as pool:  # a compiler each
+        kernels = pool.map(compile_kernel, SOURCES.values(), SOURCES)
+        return HostDevice(dict(zip(SOURCES, kernels, strict=True)))
+
+
+@pytest.fixture
+def bare_device() -> Device:
+    """The memory of a device, without kernels."""
+    return HostDevice({})
 
 
 @pytest.fixture(scope="session")
