@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hexlive.benchmarks import app, campaign, gpu, latency, reconstruct, stages
+from hexlive.benchmarks import app, campaign, gpu, latency, reconstruct, stages, throughput
 from hexlive.benchmarks.frames import OCCUPANCIES, THRESHOLD_ADU, make_frames
 from hexlive.benchmarks.kernels import COLUMNS
 from hexlive.kernels.backend import BackendUnavailableError
@@ -40,6 +40,9 @@ def in_short() -> Iterator[None]:
         patch.setattr(reconstruct, "STEADY_S", 0.01)
         patch.setattr(stages, "SETTLE_S", 0.2)
         patch.setattr(latency, "WARM_UP_S", 0.3)
+        patch.setattr(latency, "REPORTS_HZ", (10.0,))
+        # The stages in between are those of the suites memory and latency.
+        patch.setattr(throughput, "STAGES", ("transport", "record", "monitor"))
         patch.setattr(campaign, "DIFFERENT_S", 0.2)
         yield
 
