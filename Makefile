@@ -51,13 +51,13 @@ lower-bounds:
 gpu-check:
 	@.ci/gpu-check $(PYTHON)
 
-# All suites in short, six at full length, and the tables of the documents from them: 20 minutes.
+# All suites in short, six at full length, and the tables of the documents from them: 35 minutes.
 RESULTS := benchmarks/results
 figures: $(VENV)/test
 	$(BIN)/hexlive bench --json $(RESULTS)/CPU.json
 	$(BIN)/hexlive bench throughput --json $(RESULTS)/CPU-throughput.json
 	$(BIN)/hexlive bench startup --json $(RESULTS)/CPU-startup.json
-	$(BIN)/hexlive bench reconstruct --ct-turns 3 --all-rmse --json $(RESULTS)/CPU-reconstruct.json
+	$(BIN)/hexlive bench reconstruct --ct-turns 5 --all-rmse --json $(RESULTS)/CPU-reconstruct.json
 	$(BIN)/hexlive bench ct --json $(RESULTS)/CPU-ct.json
 	$(BIN)/hexlive bench modules --json $(RESULTS)/CPU-modules.json
 	$(BIN)/hexlive bench monitor --reports 20 --json $(RESULTS)/CPU-monitor.json
