@@ -4,6 +4,7 @@ import pytest
 from hexlive.reconstruct import optional
 from hexlive.reconstruct.ct.engines import EngineUnavailableError
 from hexlive.reconstruct.volumes.roughness import levelled, roughness
+from hexlive.reconstruct.volumes.segmentation import OTHER
 from hexlive.reconstruct.volumes.surface import Surface, anode_surface
 from hexlive.reconstruct.volumes.surface_settings import SurfaceError, SurfaceSettings
 
@@ -115,6 +116,26 @@ def test_voids_are_counted_measured_and_located():
     assert surface.porosity == pytest.approx(total / (total + surface.volume_um3))
     assert abs(np.nanargmax(surface.porosity_profile) - 29) <= 1
     assert np.isnan(surface.porosity_profile[0])
+
+
+def test_voids_below_the_smallest_are_neither_voids_nor_anode():
+    volume, _ = cell(waves(1.0), noise=0.0001, voids=VOIDS)
+    both = anode_surface(volume, PIXEL_UM, plain())
+    one = anode_surface(volume, PIXEL_UM, plain(smallest_void_px=200))
+    assert (both.n_voids, one.n_voids) == (2, 1)
+    assert one.void_volumes_um3[0] == both.void_volumes_um3.max()
+    assert one.volume_um3 == pytest.approx(both.volume_um3, rel=2e-3)
+    assert one.material[29, 60, 55] == OTHER
+
+
+def test_layers_are_those_of_the_classes_named():
+    volume, _ = cell(waves(1.0), noise=0.0001)
+    usual = anode_surface(volume, PIXEL_UM, plain()).areas_px
+    swapped = plain(electrolyte_class=3, cathode_class=2)
+    other = anode_surface(volume, PIXEL_UM, swapped).areas_px
+    np.testing.assert_array_equal(other["cathode"], usual["electrolyte"])
+    np.testing.assert_array_equal(other["electrolyte"], usual["cathode"])
+    assert usual["cathode"].argmax() < usual["electrolyte"].argmax()
 
 
 def test_a_film_of_partial_voxels_is_not_the_surface():
