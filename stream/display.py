@@ -177,19 +177,9 @@ def lines(drift: DriftResult, most_points: int) -> list[LineView]:
 
 def scan_rows(scans: tuple[CtView, ...]) -> list[ScanView]:
     """What each scan that is done has found."""
+    names = ScanView.__struct_fields__
     return [
-        ScanView(
-            scan=scan.scan,
-            state=scan.state,
-            ra_um=scan.ra_um,
-            ra_sigma_um=scan.ra_sigma_um,
-            rq_um=scan.rq_um,
-            rq_sigma_um=scan.rq_sigma_um,
-            anode_volume_um3=scan.anode_volume_um3,
-            anode_volume_sigma_um3=scan.anode_volume_sigma_um3,
-            void_volume_um3=scan.void_volume_um3,
-            n_voids=scan.n_voids,
-        )
+        ScanView(**{name: getattr(scan, name) for name in names})
         for scan in scans
         if scan.status == "done"
     ]

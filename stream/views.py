@@ -151,21 +151,19 @@ class TrendRow(msgspec.Struct, frozen=True, kw_only=True):
     time_s: float | None = None
 
 
-class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Where the latest CT scan stands, and its three orthoslices (attenuation per pixel).
+class CtView(ScanView, frozen=True, kw_only=True, eq=False):
+    """Where the latest CT scan stands, what it found, and its three orthoslices.
 
-    ``xy`` is ``(y, x)``, ``xz`` and ``yz`` are ``(z, x)`` and ``(z, y)``, float32.
-    ``surface_um`` is ``(y, x)``: the anode's surface, levelled, NaN where there is none.
-    ``stages_xy`` and ``stages_xz`` say since which of the scans so far, ``stage_names`` in their
-    order from 1, the anode is where it is; 0: it never was. ``stage`` is what is under way while
-    reconstructing ("slice", "preview", "volume", "metrics", "stages"), with the fraction that is
-    done and the seconds that are left, where known. ``durations_s`` are those of its steps,
-    ``delays_s`` from the last projection to each stage's result; "cuts" is what xz and yz took that
-    grew with the scan.
+    Slices are attenuation per pixel: ``xy`` is ``(y, x)``, ``xz`` and ``yz`` are ``(z, x)`` and
+    ``(z, y)``, float32. ``surface_um`` is ``(y, x)``: the anode's surface, levelled, NaN where
+    there is none. ``stages_xy`` and ``stages_xz`` say since which of the scans so far,
+    ``stage_names`` in their order from 1, the anode is where it is; 0: it never was. ``stage`` is
+    what is under way while reconstructing ("slice", "preview", "volume", "metrics", "stages"), with
+    the fraction that is done and the seconds that are left, where known. ``durations_s`` are those
+    of its steps, ``delays_s`` from the last projection to each stage's result; "cuts" is what xz
+    and yz took that grew with the scan.
     """
 
-    scan: int
-    state: int | None
     status: Literal["collecting", "reconstructing", "done", "failed"]
     note: str
     n_images: int
@@ -175,14 +173,6 @@ class CtView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     centre_px: float | None = None
     engine: str | None = None
     seconds: float | None = None
-    ra_um: float | None = None
-    ra_sigma_um: float | None = None
-    rq_um: float | None = None
-    rq_sigma_um: float | None = None
-    anode_volume_um3: float | None = None
-    anode_volume_sigma_um3: float | None = None
-    void_volume_um3: float | None = None
-    n_voids: int | None = None
     tortuosity_factor: float | None = None
     effective_diffusivity: float | None = None
     durations_s: dict[str, float] = {}
